@@ -1,0 +1,92 @@
+//! Column types of Redshift (redshift.md section 2.1).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest VARCHAR that Redshift has, in bytes.
+pub const VARCHAR_BYTES_MAX: u32 = 65_535;
+
+/// A type that a column of a plan can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnType {
+    /// BOOLEAN
+    Boolean,
+    /// SMALLINT, 2 bytes
+    #[serde(rename = "smallint")]
+    SmallInt,
+    /// INTEGER, 4 bytes
+    Integer,
+    /// BIGINT, 8 bytes
+    #[serde(rename = "bigint")]
+    BigInt,
+    /// REAL
+    Real,
+    /// DOUBLE PRECISION
+    Double,
+    /// DECIMAL(precision, scale): precision at most 38, scale at most 37
+    Decimal {
+        /// All digits.
+        precision: u8,
+        /// Digits after the point.
+        scale: u8,
+    },
+    /// VARCHAR; with a limit in bytes where the source declares one. Without, the loader sizes it by what the claims have seen.
+    Varchar {
+        /// Declared limit in bytes.
+        limit: Option<u32>,
+    },
+    /// DATE
+    Date,
+    /// TIME, staged as VARCHAR(32) and cast on INSERT: loading TIME by COPY is undocumented (redshift.md 1.4)
+    Time,
+    /// TIMETZ, staged like [`ColumnType::Time`]
+    #[serde(rename = "timetz")]
+    TimeTz,
+    /// TIMESTAMP
+    Timestamp,
+    /// TIMESTAMPTZ, always UTC
+    #[serde(rename = "timestamptz")]
+    TimestampTz,
+    /// SUPER, loaded from JSON text
+    Super,
+    /// VARBYTE; with a limit in bytes where the source declares one
+    Varbyte {
+        /// Declared limit in bytes.
+        limit: Option<u32>,
+    },
+}
+
+impl ColumnType {
+    /// Whether COPY reads this column as characters, so that an empty field is the empty string and not NULL.
+    #[must_use]
+    pub fn is_text(self) -> bool {
+        matches!(self, ColumnType::Varchar { .. })
+    }
+}
+
+/// As in DDL; a VARCHAR without a limit is shown as `VARCHAR`, its width being the loader's to choose.
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ColumnType::Boolean => f.write_str("BOOLEAN"),
+            ColumnType::SmallInt => f.write_str("SMALLINT"),
+            ColumnType::Integer => f.write_str("INTEGER"),
+            ColumnType::BigInt => f.write_str("BIGINT"),
+            ColumnType::Real => f.write_str("REAL"),
+            ColumnType::Double => f.write_str("DOUBLE PRECISION"),
+            ColumnType::Decimal { precision, scale } => write!(f, "DECIMAL({precision},{scale})"),
+            ColumnType::Varchar { limit: Some(limit) } => write!(f, "VARCHAR({limit})"),
+            ColumnType::Varchar { limit: None } => f.write_str("VARCHAR"),
+            ColumnType::Date => f.write_str("DATE"),
+            ColumnType::Time => f.write_str("TIME"),
+            ColumnType::TimeTz => f.write_str("TIMETZ"),
+            ColumnType::Timestamp => f.write_str("TIMESTAMP"),
+            ColumnType::TimestampTz => f.write_str("TIMESTAMPTZ"),
+            ColumnType::Super => f.write_str("SUPER"),
+            ColumnType::Varbyte { limit: Some(limit) } => write!(f, "VARBYTE({limit})"),
+            ColumnType::Varbyte { limit: None } => f.write_str("VARBYTE"),
+        }
+    }
+}

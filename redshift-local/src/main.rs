@@ -1,0 +1,2 @@
+//! redshift-local
+fn main() {}

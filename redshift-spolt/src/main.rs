@@ -1,0 +1,2 @@
+//! redshift-spolt
+fn main() {}
