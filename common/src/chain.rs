@@ -38,8 +38,10 @@ pub struct Link {
     pub next: Offset,
 }
 
-impl From<&Claim> for Link {
-    fn from(claim: &Claim) -> Link {
+impl Link {
+    /// What rule 16 needs to know of this claim.
+    #[must_use]
+    pub fn of(claim: &Claim) -> Link {
         Link { kind: claim.kind, incarnation: claim.incarnation, start: claim.start, next: claim.next }
     }
 }
