@@ -1,1 +1,5 @@
-//! The shell both daemons share.
+//! The shell that both daemons share: configuration, clients, HTTP, tasks, retries and reports. It moves bytes and decides nothing.
+
+pub mod config;
+pub mod port;
+pub mod secret;

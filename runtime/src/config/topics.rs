@@ -1,0 +1,217 @@
+//! Which topics are meant, and what holds for each.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use regex::Regex;
+
+/// A topic by name, or many by a regular expression that begins with `^` and must match the whole name.
+#[derive(Debug, Clone)]
+pub struct TopicPattern {
+    text: String,
+    regex: Option<Regex>,
+}
+
+impl TopicPattern {
+    /// Reads a name or a pattern.
+    ///
+    /// # Errors
+    /// When it begins with `^` and is no regular expression, or is no possible topic name.
+    pub fn parse(text: &str) -> Result<TopicPattern, String> {
+        if !text.starts_with('^') {
+            let legal = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
+            // Kafka's own rule: org.apache.kafka.common.internals.Topic
+            if text.is_empty() || text.len() > 249 || !text.chars().all(legal) || matches!(text, "." | "..") {
+                return Err(format!(
+                    "`{text}` is not a topic name: letters, digits, `.`, `_` and `-`, at most 249"
+                ));
+            }
+            return Ok(TopicPattern {
+                text: text.to_owned(),
+                regex: None,
+            });
+        }
+        let whole = whole_name(text);
+        match Regex::new(&whole) {
+            Ok(regex) => Ok(TopicPattern {
+                text: text.to_owned(),
+                regex: Some(regex),
+            }),
+            Err(error) => Err(format!("`{text}` is not a regular expression: {error}")),
+        }
+    }
+
+    /// Whether the whole name matches.
+    #[must_use]
+    pub fn matches(&self, topic: &str) -> bool {
+        self.regex
+            .as_ref()
+            .map_or_else(|| self.text == topic, |regex| regex.is_match(topic))
+    }
+
+    /// The name, if this is one and not a pattern.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.regex.is_none().then_some(self.text.as_str())
+    }
+
+    /// As a member of a consumer group subscribes to it: a name, or a pattern that begins with `^` and matches whole names only.
+    #[must_use]
+    pub fn subscription(&self) -> String {
+        if self.regex.is_some() {
+            whole_name(&self.text)
+        } else {
+            self.text.clone()
+        }
+    }
+}
+
+/// `^a|b` matches a name that begins with a; what is meant is that the name is one of both.
+fn whole_name(pattern: &str) -> String {
+    let inner = pattern.strip_prefix('^').unwrap_or(pattern);
+    let inner = match inner.strip_suffix('$') {
+        Some(rest) if !rest.ends_with('\\') => rest,
+        _ => inner,
+    };
+    format!("^(?:{inner})$")
+}
+
+impl fmt::Display for TopicPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl PartialEq for TopicPattern {
+    fn eq(&self, other: &TopicPattern) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for TopicPattern {}
+
+/// The topics that a daemon works on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TopicSelection {
+    /// Names and patterns.
+    pub include: Vec<TopicPattern>,
+    /// What is left out of them.
+    pub exclude: Vec<TopicPattern>,
+}
+
+impl TopicSelection {
+    /// Whether a topic is meant.
+    #[must_use]
+    pub fn contains(&self, topic: &str) -> bool {
+        self.include.iter().any(|pattern| pattern.matches(topic))
+            && !self.exclude.iter().any(|pattern| pattern.matches(topic))
+    }
+
+    /// The names that are written out; they are expected to exist.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.include
+            .iter()
+            .filter_map(TopicPattern::name)
+            .filter(|name| self.contains(name))
+    }
+}
+
+/// Shape of a record's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EnvelopeSetting {
+    /// before / after / op, as Debezium writes it.
+    Debezium,
+    /// The value is the row.
+    Plain,
+}
+
+/// Where a row's key comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum KeySetting {
+    /// The fields of the record key.
+    Record,
+    /// Rows have no key.
+    None,
+    /// These fields of the value.
+    Fields(Vec<String>),
+}
+
+/// What the target table keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// The last row of each key.
+    Upsert,
+    /// Every change, with its operation.
+    Append,
+}
+
+/// What holds for one topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSettings {
+    /// Shape of the value.
+    pub envelope: EnvelopeSetting,
+    /// Where the key comes from.
+    pub key: KeySetting,
+    /// What the table keeps; always [`Mode::Append`] for rows without a key.
+    pub mode: Mode,
+    /// A new table starts although the beginning of its signal log has expired.
+    pub allow_expired_signals: bool,
+    /// Widths of text columns in bytes, by column.
+    pub varchar: BTreeMap<String, u32>,
+}
+
+/// Settings of all topics: the first entry that matches holds, else the defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicRules {
+    /// What holds without an entry.
+    pub defaults: TopicSettings,
+    /// Entries in the order of the file.
+    pub entries: Vec<(TopicPattern, TopicSettings)>,
+}
+
+impl TopicRules {
+    /// What holds for a topic.
+    #[must_use]
+    pub fn for_topic(&self, topic: &str) -> TopicSettings {
+        let entry = self.entries.iter().find(|(pattern, _)| pattern.matches(topic));
+        entry.map_or(&self.defaults, |(_, settings)| settings).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> TopicPattern {
+        TopicPattern::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_pattern_matches_whole_names_only() {
+        assert!(pattern("a.b").matches("a.b"));
+        assert!(!pattern("a.b").matches("aXb"));
+        assert!(pattern(r"^shop\..*").matches("shop.public.orders"));
+        assert!(!pattern(r"^shop\.").matches("shop.public.orders"));
+        assert!(!pattern("^a|b").matches("ab"));
+        assert!(pattern("^a|b$").matches("b"));
+        assert_eq!(pattern("^a|b$").subscription(), "^(?:a|b)$");
+    }
+
+    #[test]
+    fn what_cannot_be_a_topic_is_refused() {
+        for wrong in ["", "a b", "..", "^(", "ä"] {
+            assert!(TopicPattern::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_excluded_is_not_meant() {
+        let selection = TopicSelection {
+            include: vec![pattern("^shop.*"), pattern("x")],
+            exclude: vec![pattern("^.*audit")],
+        };
+        assert!(selection.contains("shop.orders") && selection.contains("x"));
+        assert!(!selection.contains("shop.audit") && !selection.contains("y"));
+        assert_eq!(selection.names().collect::<Vec<_>>(), ["x"]);
+    }
+}

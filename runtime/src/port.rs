@@ -1,0 +1,158 @@
+//! The small traits through which the drivers reach the world: Kafka, S3, the warehouse, time and randomness. The daemons use the
+//! real ones of this crate; the simulator puts fakes in their place.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use common::failure::Failure;
+use common::ids::{Offset, Partition};
+
+/// A result whose error is classified: retry, or stop with the reason.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// Whether a conditional PUT created the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// The object is new.
+    Created,
+    /// An object of this key was there (412); keys embed a digest, so its content is equal (protocol rule 8).
+    Existed,
+}
+
+/// An object to be put.
+#[derive(Debug, Clone)]
+pub struct PutObject {
+    /// Full key in the bucket.
+    pub key: String,
+    /// Content.
+    pub body: Bytes,
+    /// SHA-256 of the content, computed once by the writer; goes along as checksum so that S3 verifies what it received.
+    pub sha256: [u8; 32],
+    /// Content-Type header.
+    pub content_type: &'static str,
+    /// User metadata, at most 2 KB together, ASCII.
+    pub metadata: Vec<(String, String)>,
+}
+
+/// The bucket.
+#[async_trait]
+pub trait ObjectStore: Send + Sync + 'static {
+    /// PUT with `If-None-Match: *` and a SHA-256 checksum. 409, 5xx and timeouts are the same PUT again, with backoff, until the
+    /// configured limit (protocol rule 8).
+    async fn put_if_absent(&self, object: PutObject) -> Result<Put>;
+    /// The whole object, or `None` if there is none.
+    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Bytes>>;
+    /// Name of the bucket that objects are put into.
+    fn bucket(&self) -> &str;
+    /// Region of that bucket.
+    fn region(&self) -> &str;
+}
+
+/// A record of the signal log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignalRecord {
+    /// Where it lies in the signal partition.
+    pub offset: Offset,
+    /// Its bytes.
+    pub value: Vec<u8>,
+}
+
+/// Part of a signal partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignalSlice {
+    /// First offset that still exists.
+    pub low: Offset,
+    /// One past the last record when the slice was read.
+    pub end: Offset,
+    /// The records, in order.
+    pub records: Vec<SignalRecord>,
+}
+
+/// The signal log as s3-spolt sees it: read its end, append to it.
+#[async_trait]
+pub trait SignalLog: Send + Sync + 'static {
+    /// Reads the last `count` records of the partition (fewer if it has fewer); `u64::MAX` reads all.
+    async fn read_tail(&self, topic: &str, partition: Partition, count: u64) -> Result<SignalSlice>;
+    /// Appends one record and waits until it is acknowledged by all in-sync replicas. An error leaves the outcome unknown
+    /// (protocol rule 10).
+    async fn append(&self, topic: &str, partition: Partition, key: Vec<u8>, value: Vec<u8>) -> Result<Offset>;
+}
+
+/// What a broker says about a partition of an upstream topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionFacts {
+    /// First offset that exists.
+    pub log_start: Offset,
+    /// Last stable offset: the exclusive end of what a read_committed reader sees.
+    pub end: Offset,
+    /// Id of the topic's present life, if the brokers have ids.
+    pub topic_id: Option<String>,
+    /// How many partitions the topic has now.
+    pub partitions: u32,
+}
+
+/// Questions about upstream topics.
+#[async_trait]
+pub trait Upstream: Send + Sync + 'static {
+    /// Bounds and topic id of a partition.
+    async fn facts(&self, topic: &str, partition: Partition) -> Result<PartitionFacts>;
+    /// First offset whose record time is at least `time_ms`; the end if there is none.
+    async fn offset_at(&self, topic: &str, partition: Partition, time_ms: i64) -> Result<Offset>;
+    /// Fingerprint of the record at `offset` (see `common::claim::fingerprint`), or `None` if that offset holds no visible record any more.
+    async fn fingerprint(&self, topic: &str, partition: Partition, offset: Offset) -> Result<Option<u32>>;
+}
+
+/// Schemas by id.
+#[async_trait]
+pub trait Registry: Send + Sync + 'static {
+    /// The schema's text. An unknown id is a failure of class retry: it may be registered yet (failure table 23).
+    async fn schema(&self, id: u32) -> Result<String>;
+}
+
+/// The answer to one statement over the simple-query protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// Rows as text; `None` is NULL.
+    pub rows: Vec<Vec<Option<String>>>,
+    /// Rows touched, by the command tag; 0 where the tag has no number.
+    pub affected: u64,
+}
+
+/// One session with the warehouse. Dropping it closes the connection, and with it rolls back what is open.
+#[async_trait]
+pub trait Session: Send + 'static {
+    /// Runs one statement over the simple-query protocol.
+    async fn run(&mut self, sql: &str) -> std::result::Result<Answer, SqlFailure>;
+}
+
+/// Opens sessions.
+#[async_trait]
+pub trait Warehouse: Send + Sync + 'static {
+    /// A new session, ready for statements.
+    async fn connect(&self) -> std::result::Result<Box<dyn Session>, SqlFailure>;
+}
+
+/// What the warehouse answered, or that it did not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}{}", code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default(), detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default())]
+pub struct SqlFailure {
+    /// SQLSTATE; `None` when the connection was lost and the outcome is unknown.
+    pub code: Option<String>,
+    /// Primary message.
+    pub message: String,
+    /// Detail, if any.
+    pub detail: Option<String>,
+}
+
+/// Time and randomness.
+#[async_trait]
+pub trait World: Send + Sync + 'static {
+    /// Milliseconds since 1970, for when to cut, to alarm and to report; never for correctness (assumption E5).
+    fn now_ms(&self) -> i64;
+    /// Waits.
+    async fn sleep_ms(&self, millis: u64);
+    /// A random UUID.
+    fn uuid(&self) -> String;
+    /// A random number in `0..bound`, for jitter.
+    fn random_below(&self, bound: u64) -> u64;
+}
