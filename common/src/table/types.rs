@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// The longest VARCHAR that Redshift has, in bytes.
 pub const VARCHAR_BYTES_MAX: u32 = 65_535;
 
+/// The longest VARBYTE that every version of Redshift has, in bytes.
+pub const VARBYTE_BYTES_MAX: u32 = 1_024_000;
+
 /// A type that a column of a plan can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

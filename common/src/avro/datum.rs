@@ -1,0 +1,339 @@
+//! Reading and skipping the bytes of a datum. Every read is checked against the end; nothing is copied.
+
+use super::DEPTH_MAX;
+use super::form::Extent;
+use super::schema::{Kind, NodeId, Nullable, WriterSchema};
+use crate::row::Reason;
+
+/// A datum and how far it is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cursor<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Cursor<'a> {
+        Cursor { bytes, at: 0 }
+    }
+
+    /// A zigzag varint of at most 64 bits.
+    #[inline]
+    pub(crate) fn long(&mut self) -> Result<i64, Reason> {
+        let raw = match self.bytes.get(self.at) {
+            Some(&byte) if byte < 0x80 => {
+                self.at += 1;
+                u64::from(byte)
+            }
+            Some(_) => self.long_slow()?,
+            None => return Err(Reason::Truncated),
+        };
+        Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
+    }
+
+    #[inline]
+    fn long_slow(&mut self) -> Result<u64, Reason> {
+        let mut value = 0;
+        let mut shift = 0;
+        for &byte in &self.bytes[self.at..] {
+            self.at += 1;
+            if shift == 63 && byte > 1 {
+                return Err(Reason::Varint);
+            }
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+            shift += 7;
+        }
+        Err(Reason::Truncated)
+    }
+
+    /// A zigzag varint of at most 32 bits.
+    #[inline]
+    pub(crate) fn int(&mut self) -> Result<i32, Reason> {
+        i32::try_from(self.long()?).map_err(|_| Reason::Varint)
+    }
+
+    /// Passes so many bytes; where they start.
+    #[inline]
+    pub(crate) fn pass(&mut self, bytes: usize) -> Result<usize, Reason> {
+        let start = self.at;
+        if bytes > self.bytes.len() - start {
+            return Err(Reason::Truncated);
+        }
+        self.at = start + bytes;
+        Ok(start)
+    }
+
+    #[inline]
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<&'a [u8], Reason> {
+        let start = self.pass(bytes)?;
+        Ok(&self.bytes[start..start + bytes])
+    }
+
+    #[inline]
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Reason> {
+        let start = self.pass(N)?;
+        let mut array = [0; N];
+        array.copy_from_slice(&self.bytes[start..start + N]);
+        Ok(array)
+    }
+
+    /// The length before bytes or text, which then lie at [`Cursor::at`] in full.
+    #[inline]
+    pub(crate) fn length(&mut self) -> Result<usize, Reason> {
+        let length = usize::try_from(self.long()?).map_err(|_| Reason::Length)?;
+        if length > self.bytes.len() - self.at {
+            return Err(Reason::Length);
+        }
+        Ok(length)
+    }
+
+    /// Bytes or text with their length before them.
+    #[inline]
+    pub(crate) fn prefixed(&mut self) -> Result<&'a [u8], Reason> {
+        let length = self.length()?;
+        self.take(length)
+    }
+
+    /// The bytes of a value that may have its length before it.
+    #[inline]
+    pub(crate) fn extent(&mut self, extent: Extent) -> Result<&'a [u8], Reason> {
+        match extent {
+            Extent::Prefixed => self.prefixed(),
+            Extent::Fixed(bytes) => self.take(bytes as usize),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn boolean(&mut self) -> Result<bool, Reason> {
+        match self.array::<1>()? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            [other] => Err(Reason::Boolean(other)),
+        }
+    }
+
+    /// Whether a value follows, or null.
+    #[inline]
+    pub(crate) fn present(&mut self, nullable: Nullable) -> Result<bool, Reason> {
+        match nullable {
+            Nullable::Never => Ok(true),
+            Nullable::OneBranch => match self.long()? {
+                0 => Ok(true),
+                other => Err(Reason::Branch(other as u32)),
+            },
+            Nullable::Branch(null) => match self.bytes.get(self.at) {
+                Some(&byte @ (0 | 2)) => {
+                    self.at += 1;
+                    Ok(byte >> 1 != null)
+                }
+                Some(_) => Err(Reason::Branch(self.long()? as u32)),
+                None => Err(Reason::Truncated),
+            },
+        }
+    }
+
+    /// The items of the next block of an array or map; 0 at its end.
+    pub(crate) fn block(&mut self) -> Result<(u64, Option<usize>), Reason> {
+        let items = self.long()?;
+        if items >= 0 {
+            return Ok((items as u64, None));
+        }
+        // A negative count is followed by the bytes of the block, for those who skip it.
+        let bytes = self.length()?;
+        Ok((items.unsigned_abs(), Some(bytes)))
+    }
+
+    /// Passes a datum of any type.
+    pub(crate) fn skip(&mut self, schema: &WriterSchema, id: NodeId, depth: usize) -> Result<(), Reason> {
+        if depth > DEPTH_MAX {
+            return Err(Reason::Depth);
+        }
+        match schema.kind(id) {
+            Kind::Null => {}
+            Kind::Boolean => _ = self.pass(1)?,
+            Kind::Int | Kind::Long | Kind::Enum(_) => _ = self.long()?,
+            Kind::Float => _ = self.pass(4)?,
+            Kind::Double => _ = self.pass(8)?,
+            Kind::Bytes | Kind::String => _ = self.prefixed()?,
+            Kind::Fixed(bytes) => _ = self.pass(*bytes)?,
+            Kind::Union(branches) => {
+                let branch = self.branch(branches)?;
+                self.skip(schema, branch, depth + 1)?;
+            }
+            Kind::Record(fields) => fields
+                .iter()
+                .try_for_each(|field| self.skip(schema, field.node, depth + 1))?,
+            Kind::Array(item) => self.skip_blocks(schema, *item, false, depth)?,
+            Kind::Map(value) => self.skip_blocks(schema, *value, true, depth)?,
+        }
+        Ok(())
+    }
+
+    /// The type that a union has here.
+    pub(crate) fn branch(&mut self, branches: &[NodeId]) -> Result<NodeId, Reason> {
+        let branch = self.long()?;
+        let known = usize::try_from(branch).ok().and_then(|branch| branches.get(branch));
+        known.copied().ok_or(Reason::Branch(branch as u32))
+    }
+
+    fn skip_blocks(&mut self, schema: &WriterSchema, item: NodeId, keys: bool, depth: usize) -> Result<(), Reason> {
+        loop {
+            match self.block()? {
+                (0, _) => return Ok(()),
+                (_, Some(bytes)) => _ = self.pass(bytes)?,
+                (items, None) => {
+                    self.countable(items)?;
+                    for _ in 0..items {
+                        if keys {
+                            self.prefixed()?;
+                        }
+                        self.skip(schema, item, depth + 1)?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Refuses more items than a datum of any honest writer has: items of no bytes (null, empty records) could be counted without end.
+    pub(crate) fn countable(&self, items: u64) -> Result<(), Reason> {
+        if items > self.bytes.len() as u64 {
+            Err(Reason::Length)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// A field to pass, reduced to what its bytes need.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Skip {
+    Bytes(u32),
+    Varint,
+    Prefixed,
+    NullOrVarint(Nullable),
+    NullOrPrefixed(Nullable),
+    Any(NodeId),
+}
+
+impl Skip {
+    /// What it takes to pass a datum of a node, in order; records that are always there are taken apart.
+    pub(crate) fn plan(schema: &WriterSchema, id: NodeId) -> Vec<Skip> {
+        let mut skips = Vec::new();
+        Skip::add(schema, id, &mut Vec::new(), &mut skips);
+        skips
+    }
+
+    fn add(schema: &WriterSchema, id: NodeId, inside: &mut Vec<NodeId>, skips: &mut Vec<Skip>) {
+        let nullable = schema.nullable(id);
+        match (schema.kind(id), nullable) {
+            (Kind::Null, _) => {}
+            // A record that holds itself is left to the walk that counts its depth.
+            (Kind::Record(fields), _) if !inside.contains(&id) => {
+                inside.push(id);
+                fields
+                    .iter()
+                    .for_each(|field| Skip::add(schema, field.node, inside, skips));
+                inside.pop();
+            }
+            (Kind::Union(_), Some((inner, nullable))) => skips.push(match schema.kind(inner) {
+                Kind::Int | Kind::Long | Kind::Enum(_) => Skip::NullOrVarint(nullable),
+                Kind::Bytes | Kind::String => Skip::NullOrPrefixed(nullable),
+                _ => Skip::Any(id),
+            }),
+            (kind, _) => skips.push(match kind {
+                Kind::Boolean => Skip::Bytes(1),
+                Kind::Float => Skip::Bytes(4),
+                Kind::Double => Skip::Bytes(8),
+                Kind::Int | Kind::Long | Kind::Enum(_) => Skip::Varint,
+                Kind::Bytes | Kind::String => Skip::Prefixed,
+                _ => Skip::Any(id),
+            }),
+        }
+    }
+
+    /// Passes one.
+    #[inline]
+    pub(crate) fn pass(self, cursor: &mut Cursor<'_>, schema: &WriterSchema) -> Result<(), Reason> {
+        match self {
+            Skip::Bytes(bytes) => _ = cursor.pass(bytes as usize)?,
+            Skip::Varint => _ = cursor.long()?,
+            Skip::Prefixed => _ = cursor.prefixed()?,
+            Skip::NullOrVarint(nullable) => {
+                if cursor.present(nullable)? {
+                    cursor.long()?;
+                }
+            }
+            Skip::NullOrPrefixed(nullable) => {
+                if cursor.present(nullable)? {
+                    cursor.prefixed()?;
+                }
+            }
+            Skip::Any(id) => cursor.skip(schema, id, 0)?,
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn long(bytes: &[u8]) -> Result<i64, Reason> {
+        let mut cursor = Cursor::new(bytes);
+        let value = cursor.long()?;
+        assert_eq!(cursor.at, bytes.len());
+        Ok(value)
+    }
+
+    #[test]
+    fn varints_of_every_length() {
+        assert_eq!(long(&[0]), Ok(0));
+        assert_eq!(long(&[1]), Ok(-1));
+        assert_eq!(long(&[0x80, 1]), Ok(64));
+        assert_eq!(
+            long(&[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
+            Ok(i64::MAX)
+        );
+        assert_eq!(
+            long(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
+            Ok(i64::MIN)
+        );
+        assert_eq!(
+            long(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]),
+            Err(Reason::Varint)
+        );
+        assert_eq!(long(&[0xff; 11]), Err(Reason::Varint));
+        assert_eq!(long(&[0x80]), Err(Reason::Truncated));
+        assert_eq!(long(&[]), Err(Reason::Truncated));
+        assert_eq!(Cursor::new(&[0xfe, 0xff, 0xff, 0xff, 0x1f]).int(), Err(Reason::Varint));
+    }
+
+    #[test]
+    fn lengths_beyond_the_datum_are_refused() {
+        assert_eq!(Cursor::new(&[4, b'a']).prefixed(), Err(Reason::Length));
+        assert_eq!(Cursor::new(&[1, b'a']).prefixed(), Err(Reason::Length));
+        assert_eq!(Cursor::new(&[2, b'a']).prefixed(), Ok(&b"a"[..]));
+    }
+
+    /// An array that claims 2^62 nulls takes no time.
+    #[test]
+    fn items_without_bytes_cannot_be_counted_for_ever() {
+        let schema = WriterSchema::parse(r#"{"type": "array", "items": "null"}"#).unwrap();
+        let datum = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0];
+        assert_eq!(Cursor::new(&datum).skip(&schema, schema.root(), 0), Err(Reason::Length));
+    }
+
+    #[test]
+    fn a_type_that_holds_itself_ends_at_the_depth_limit() {
+        let json = r#"{"type": "record", "name": "r", "fields": [{"name": "r", "type": ["null", "r"]}]}"#;
+        let schema = WriterSchema::parse(json).unwrap();
+        assert_eq!(Cursor::new(&[2, 2, 0]).skip(&schema, schema.root(), 0), Ok(()));
+        assert_eq!(
+            Cursor::new(&[2; 1000]).skip(&schema, schema.root(), 0),
+            Err(Reason::Depth)
+        );
+    }
+}

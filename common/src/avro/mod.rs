@@ -1,0 +1,29 @@
+//! Avro from the frame to the fields of a CSV row, without a value tree between them.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `frame.rs` | magic byte and schema id before a datum |
+//! | `schema.rs` | [`WriterSchema`]: a schema as nodes in an arena, with the attributes that Connect and Debezium add |
+//! | `datum.rs` | reading and skipping the bytes of a datum |
+//! | `form.rs` | what type of column a schema node becomes, and how its datum is turned into text |
+//! | `field.rs` | the walk: one datum to one CSV field |
+//! | `json.rs` | arrays, maps, records and unions of several types as the JSON of a SUPER column |
+//! | `json_text.rs` | JSON that is already text in the source |
+//! | `zoned.rs` | the texts in which Debezium writes times with a zone |
+//! | `default.rs` | the default of a field as a datum |
+
+pub(crate) mod datum;
+pub(crate) mod default;
+pub(crate) mod field;
+pub(crate) mod form;
+pub mod frame;
+mod json;
+mod json_text;
+mod schema;
+mod zoned;
+
+pub(crate) use schema::{Kind, NodeId, Nullable, RecordField};
+pub use schema::{SchemaError, WriterSchema};
+
+/// How deep values may be nested: Redshift follows 1000 levels in SUPER, and a hundred of our own frames fit any stack.
+pub const DEPTH_MAX: usize = 100;

@@ -1,0 +1,285 @@
+//! The row being written. It is built in a buffer that is already as long as the row can get, so that a field costs one bounds check
+//! and no growth check; the finished row is copied out once.
+
+use super::{NULL_MARKER_BYTES_MAX, ROW_BYTES_MAX};
+use crate::row::Reason;
+
+/// Writes may store whole blocks past the end of a field; so much room is always left for that.
+const SLACK: usize = 64;
+/// A buffer that one huge record has blown up is given back beyond this: a thousand lineages each have one.
+const KEEP_BYTES: usize = 256 * 1024;
+
+/// Two digits a number, for all numbers below 100.
+pub(super) static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut i = 0;
+    while i < 100 {
+        pairs[i] = [b'0' + (i / 10) as u8, b'0' + (i % 10) as u8];
+        i += 1;
+    }
+    pairs
+};
+
+/// The NULL marker, padded to a block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Marker {
+    block: [u8; NULL_MARKER_BYTES_MAX],
+    bytes: usize,
+}
+
+impl Marker {
+    fn new(text: &str) -> Marker {
+        let mut block = [0; NULL_MARKER_BYTES_MAX];
+        let bytes = text.len().min(NULL_MARKER_BYTES_MAX);
+        block[..bytes].copy_from_slice(&text.as_bytes()[..bytes]);
+        Marker { block, bytes }
+    }
+
+    /// Its text.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.block[..self.bytes]
+    }
+}
+
+/// A row under construction: `bytes[..at]` is written.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(super) bytes: Vec<u8>,
+    pub(super) at: usize,
+    pub(super) marker: Marker,
+}
+
+impl Row {
+    /// An empty row.
+    pub(crate) fn new(null_marker: &str) -> Row {
+        Row {
+            bytes: Vec::new(),
+            at: 0,
+            marker: Marker::new(null_marker),
+        }
+    }
+
+    /// Starts over.
+    pub(crate) fn clear(&mut self) {
+        self.at = 0;
+        if self.bytes.len() > KEEP_BYTES {
+            self.bytes = Vec::new();
+        }
+    }
+
+    /// Makes room for so many more bytes.
+    #[inline]
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        let needed = self.at + bytes + SLACK;
+        if self.bytes.len() < needed {
+            self.bytes.resize(needed.next_power_of_two(), 0);
+        }
+    }
+
+    /// What is written.
+    #[inline]
+    pub(crate) fn written(&self) -> &[u8] {
+        &self.bytes[..self.at]
+    }
+
+    /// How much is written.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.at
+    }
+
+    /// Takes back what was written after `len`.
+    #[inline]
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.at = self.at.min(len);
+    }
+
+    /// Replaces one written byte.
+    #[inline]
+    pub(crate) fn patch(&mut self, at: usize, byte: u8) {
+        self.bytes[at] = byte;
+    }
+
+    #[inline]
+    pub(crate) fn byte(&mut self, byte: u8) {
+        self.bytes[self.at] = byte;
+        self.at += 1;
+    }
+
+    /// Copies bytes as they are.
+    #[inline]
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        let end = self.at + bytes.len();
+        self.bytes[self.at..end].copy_from_slice(bytes);
+        self.at = end;
+    }
+
+    /// The last byte of a row: the delimiter written after the last field becomes the end of the record.
+    #[inline]
+    pub(crate) fn end(&mut self, start: usize) -> Result<(), Reason> {
+        let bytes = self.at - start;
+        if bytes > ROW_BYTES_MAX {
+            return Err(Reason::RowBytes(u32::try_from(bytes).unwrap_or(u32::MAX)));
+        }
+        let last = self.at - 1;
+        self.bytes[last] = b'\n';
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn null(&mut self) {
+        let marker = self.marker;
+        self.bytes[self.at..self.at + NULL_MARKER_BYTES_MAX].copy_from_slice(&marker.block);
+        self.at += marker.bytes;
+    }
+
+    #[inline]
+    pub(crate) fn boolean(&mut self, value: bool) {
+        self.byte(if value { b't' } else { b'f' });
+    }
+
+    /// Decimal digits of an integer.
+    #[inline]
+    pub(crate) fn integer(&mut self, value: i64) {
+        if value < 0 {
+            self.byte(b'-');
+        }
+        self.unsigned(value.unsigned_abs());
+    }
+
+    /// Decimal digits of a number.
+    #[inline]
+    pub(crate) fn unsigned(&mut self, value: u64) {
+        if value < 100 {
+            let pair = PAIRS[value as usize];
+            let two = usize::from(value >= 10);
+            self.bytes[self.at..self.at + 2].copy_from_slice(&[pair[1 - two], pair[1]]);
+            self.at += 1 + two;
+            return;
+        }
+        let digits = digits(value);
+        let field = &mut self.bytes[self.at..self.at + digits];
+        let mut left = value;
+        let mut end = digits;
+        while left >= 100 {
+            let pair = PAIRS[(left % 100) as usize];
+            left /= 100;
+            field[end - 2..end].copy_from_slice(&pair);
+            end -= 2;
+        }
+        if end == 2 {
+            field[..2].copy_from_slice(&PAIRS[left as usize]);
+        } else {
+            field[0] = b'0' + left as u8;
+        }
+        self.at += digits;
+    }
+
+    /// Shortest text that reads back as the same number.
+    pub(crate) fn float(&mut self, value: f32) -> Result<(), Reason> {
+        if !value.is_finite() {
+            return Err(Reason::NotFinite);
+        }
+        let mut buffer = ryu::Buffer::new();
+        self.raw(buffer.format_finite(value).as_bytes());
+        Ok(())
+    }
+
+    /// Shortest text that reads back as the same number.
+    pub(crate) fn double(&mut self, value: f64) -> Result<(), Reason> {
+        if !value.is_finite() {
+            return Err(Reason::NotFinite);
+        }
+        let mut buffer = ryu::Buffer::new();
+        self.raw(buffer.format_finite(value).as_bytes());
+        Ok(())
+    }
+
+    /// Bytes as quoted lower-case hex (VARBYTE rule).
+    pub(crate) fn hex(&mut self, value: &[u8]) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        self.byte(b'"');
+        for byte in value {
+            self.byte(DIGITS[usize::from(byte >> 4)]);
+            self.byte(DIGITS[usize::from(byte & 15)]);
+        }
+        self.byte(b'"');
+    }
+
+    /// A UUID from its 16 bytes.
+    pub(crate) fn uuid(&mut self, value: &[u8; 16]) {
+        self.hex(value);
+        let start = self.at - 33;
+        self.at = start;
+        let mut digits = [0; 32];
+        digits.copy_from_slice(&self.bytes[start..start + 32]);
+        for (index, group) in [
+            &digits[..8],
+            &digits[8..12],
+            &digits[12..16],
+            &digits[16..20],
+            &digits[20..],
+        ]
+        .iter()
+        .enumerate()
+        {
+            if index > 0 {
+                self.byte(b'-');
+            }
+            self.raw(group);
+        }
+        self.byte(b'"');
+    }
+}
+
+/// How many decimal digits a number has.
+#[inline]
+pub(super) fn digits(value: u64) -> usize {
+    value.checked_ilog10().unwrap_or(0) as usize + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> Row {
+        let mut row = Row::new("~NULL~");
+        row.reserve(256);
+        row
+    }
+
+    #[test]
+    fn integers_have_the_digits_of_the_standard_library() {
+        let mut values = vec![0, 1, 9, 10, 99, 100, 101, 999, i64::MAX, i64::MIN, -1, -10, -100];
+        let mut power = 1_i64;
+        for _ in 0..18 {
+            power *= 10;
+            values.extend([power - 1, power, power + 1, -power]);
+        }
+        for value in values {
+            let mut row = row();
+            row.integer(value);
+            assert_eq!(row.written(), value.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn uuids_have_their_dashes() {
+        let mut row = row();
+        row.uuid(&[
+            0xa0, 0xee, 0xbc, 0x99, 0x9c, 0x0b, 0x4e, 0xf8, 0xbb, 0x6d, 0x6b, 0xb9, 0xbd, 0x38, 0x0a, 0x11,
+        ]);
+        assert_eq!(row.written(), b"\"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11\"");
+    }
+
+    #[test]
+    fn floats_are_shortest_and_finite() {
+        let mut row = row();
+        row.double(0.1).unwrap();
+        row.byte(b' ');
+        row.float(3.402_823_5e38).unwrap();
+        assert_eq!(row.written(), b"0.1 3.4028235e38");
+        assert_eq!(row.double(f64::NAN), Err(Reason::NotFinite));
+        assert_eq!(row.float(f32::NEG_INFINITY), Err(Reason::NotFinite));
+    }
+}

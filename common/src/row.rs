@@ -1,0 +1,58 @@
+//! One record in, zero to two CSV rows out. The hot path: no value tree, no allocation per record, pure and synchronous.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `row/settings.rs` | [`Settings`]: all that changes bytes, and its fingerprint |
+//! | `row/shape.rs` | which columns schemas make, and how a plan grows by them (protocol rule 7) |
+//! | `row/program.rs` | schemas and a plan compiled into a flat list of cells |
+//! | `row/encoder.rs` | [`RowEncoder`]: the walk of a record, one per lineage |
+//! | `row/stats.rs` | [`Stats`]: what a claim says about the columns of its object |
+//! | `row/reason.rs`, `row/error.rs` | why a record has no row |
+
+mod encoder;
+mod error;
+mod program;
+mod reason;
+mod settings;
+mod shape;
+mod stats;
+
+pub use encoder::RowEncoder;
+pub use error::{EncodeError, PlanError, Problem};
+pub use reason::Reason;
+pub use settings::{DECODER_VERSION, KeySource, Settings};
+pub use shape::plan_for;
+pub use stats::Stats;
+
+use std::sync::Arc;
+
+use crate::ids::{Offset, SchemaId};
+use crate::plan::Plan;
+
+/// A record as it was read from Kafka.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// Its offset.
+    pub offset: Offset,
+    /// Its timestamp, in milliseconds since 1970.
+    pub timestamp_ms: i64,
+    /// Its key, framed.
+    pub key: Option<&'a [u8]>,
+    /// Its value, framed.
+    pub value: Option<&'a [u8]>,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// So many rows were appended, 1 or 2.
+    Rows(u8),
+    /// The record makes no row (a tombstone after a Debezium delete, a heartbeat); its offset counts all the same.
+    Skipped,
+    /// This schema is needed: fetch it, [`RowEncoder::add_schema`], and encode the record again.
+    NeedSchema(SchemaId),
+    /// The record does not fit the plan: cut, [`RowEncoder::adopt`] this one, and encode the record again.
+    PlanGrows(Arc<Plan>),
+    /// The source table was truncated (protocol rule 26).
+    Truncate,
+}

@@ -1,0 +1,642 @@
+//! The walk of a record: frame, envelope, rows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::error::{EncodeError, Problem};
+use super::program::{Fault, Fields, Pen, Positions, RowProgram, Wanted};
+use super::shape::{RecordOf, Shape};
+use super::{KeySource, Outcome, Reason, Record, Settings, Stats};
+use crate::avro::datum::Cursor;
+use crate::avro::field::Scratch;
+use crate::avro::{WriterSchema, frame};
+use crate::csv::Row;
+use crate::envelope::{self, Layout, Message, Part};
+use crate::ids::{Incarnation, Partition, SchemaId};
+use crate::plan::Plan;
+
+/// Programs kept per lineage. A lineage that goes through more pairs of schemas than this compiles again.
+const PROGRAMS_MAX: usize = 64;
+/// Bytes of the meta columns at most, besides the NULL marker.
+const META_ROOM: usize = 256;
+
+/// Turns the records of one lineage into rows.
+#[derive(Debug)]
+pub struct RowEncoder {
+    settings: Arc<Settings>,
+    partition: Partition,
+    plan: Option<Arc<Plan>>,
+    schemas: HashMap<SchemaId, Arc<WriterSchema>>,
+    programs: Vec<Program>,
+    /// The program of the record before, most likely of this one too.
+    last: usize,
+    hand: Hand,
+}
+
+/// What a record is written with, apart from the programs that say how.
+#[derive(Debug)]
+struct Hand {
+    /// `"?",incarnation,partition,`
+    origin: Vec<u8>,
+    second: Second,
+    row: Row,
+    scratch: Scratch,
+    positions: Positions,
+    marks: Vec<usize>,
+}
+
+/// The text of the last second seen: records come with the same or the next one.
+#[derive(Debug)]
+struct Second {
+    second: i64,
+    /// `YYYY-MM-DD HH:MM:SS.`
+    text: [u8; 20],
+}
+
+/// What is compiled for a pair of schemas.
+#[derive(Debug)]
+struct Program {
+    value: Option<u32>,
+    key: Option<u32>,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Skipped,
+    /// A plain value.
+    Row {
+        program: RowProgram,
+        op: u8,
+    },
+    /// A plain null value, or the delete of an envelope that has only a key.
+    Tombstone(RowProgram),
+    Envelope(Box<Envelope>),
+}
+
+#[derive(Debug)]
+struct Envelope {
+    schema: Arc<WriterSchema>,
+    layout: Layout,
+    keyed: bool,
+    /// The table's key comes from record keys, and these records have none: they can only delete, by the image before.
+    lacks_key: bool,
+    upsert: RowProgram,
+    /// The delete by the record's key.
+    by_key: Option<RowProgram>,
+    /// The delete by the image before: its key, or all of it for a table without one.
+    by_before: Option<RowProgram>,
+}
+
+/// A key or value taken out of its frame.
+type Framed<'a> = Option<(u32, &'a [u8])>;
+
+/// Where the parts of a row lie in the buffer.
+struct Start {
+    row: usize,
+    unchanged: usize,
+    columns: usize,
+}
+
+impl RowEncoder {
+    /// An encoder that goes on with the plan of the lineage's last claim.
+    #[must_use]
+    pub fn new(
+        settings: Arc<Settings>,
+        incarnation: Incarnation,
+        partition: Partition,
+        plan: Option<Arc<Plan>>,
+    ) -> RowEncoder {
+        let hand = Hand {
+            origin: format!("\"?\",{incarnation},{partition},").into_bytes(),
+            second: Second {
+                second: i64::MIN,
+                text: [0; 20],
+            },
+            row: Row::new(&settings.null_marker),
+            scratch: Scratch::new(settings.unavailable_value.as_deref()),
+            positions: Positions::default(),
+            marks: Vec::new(),
+        };
+        let (schemas, programs) = (HashMap::new(), Vec::new());
+        RowEncoder {
+            settings,
+            partition,
+            plan,
+            schemas,
+            programs,
+            last: 0,
+            hand,
+        }
+    }
+
+    /// Makes a schema known.
+    pub fn add_schema(&mut self, id: SchemaId, schema: Arc<WriterSchema>) {
+        self.schemas.insert(id, schema);
+    }
+
+    /// The plan that rows are written in; none before the first record.
+    #[must_use]
+    pub fn plan(&self) -> Option<&Arc<Plan>> {
+        self.plan.as_ref()
+    }
+
+    /// Switches to another plan, after a cut.
+    pub fn adopt(&mut self, plan: Arc<Plan>) {
+        self.plan = Some(plan);
+        self.programs.clear();
+        self.last = 0;
+    }
+
+    /// Appends the rows of a record to `out`, which stays as it is unless [`Outcome::Rows`] is returned.
+    ///
+    /// # Errors
+    /// When the record cannot become a row; the same record will fail again.
+    #[inline]
+    pub fn encode(
+        &mut self,
+        record: &Record<'_>,
+        out: &mut Vec<u8>,
+        stats: &mut Stats,
+    ) -> Result<Outcome, EncodeError> {
+        match self.try_encode(record, out, stats) {
+            Ok(outcome) => Ok(outcome),
+            Err(failed) => Err(self.explain(record, failed)),
+        }
+    }
+
+    #[cold]
+    fn explain(&self, record: &Record<'_>, (column, problem): Failed) -> EncodeError {
+        let column = column.and_then(|index| Some(self.plan.as_ref()?.columns.get(index)?.name.clone()));
+        EncodeError {
+            partition: self.partition,
+            offset: record.offset,
+            column,
+            problem: *problem,
+        }
+    }
+
+    #[inline]
+    fn try_encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>, stats: &mut Stats) -> Result<Outcome, Failed> {
+        let value = framed(record.value, "value")?;
+        let key = match (value, &self.settings.key) {
+            (None, _) if self.settings.envelope == envelope::Kind::Debezium => return Ok(Outcome::Skipped),
+            (None, KeySource::None) => return Ok(Outcome::Skipped),
+            (_, KeySource::Record) | (None, KeySource::Columns(_)) => framed(record.key, "key")?,
+            _ => None,
+        };
+        if value.is_none() && key.is_none() {
+            return match self.settings.key {
+                KeySource::Columns(_) => Err((None, Box::new(Problem::NoKey))),
+                _ => Ok(Outcome::Skipped),
+            };
+        }
+        let ids = (value.map(|(id, _)| id), key.map(|(id, _)| id));
+        let known = self
+            .programs
+            .get(self.last)
+            .is_some_and(|program| (program.value, program.key) == ids);
+        if !known {
+            match self
+                .programs
+                .iter()
+                .position(|program| (program.value, program.key) == ids)
+            {
+                Some(index) => self.last = index,
+                None => {
+                    if let Some(outcome) = self.compile(ids.0, ids.1)? {
+                        return Ok(outcome);
+                    }
+                }
+            }
+        }
+        let outcome = self.run(record, value.map_or(&[], |(_, datum)| datum), key, stats)?;
+        if let Outcome::Rows(_) = outcome {
+            stats.schema(ids.0);
+            stats.schema(ids.1);
+            out.extend_from_slice(self.hand.row.written());
+        }
+        Ok(outcome)
+    }
+
+    #[inline]
+    fn run(
+        &mut self,
+        record: &Record<'_>,
+        datum: &[u8],
+        key: Framed<'_>,
+        stats: &mut Stats,
+    ) -> Result<Outcome, Failed> {
+        let hand = &mut self.hand;
+        hand.row.clear();
+        let plan = self.plan.as_deref();
+        let mut cursor = Cursor::new(datum);
+        let key_datum = key.map_or(&[][..], |(_, datum)| datum);
+        match &self.programs[self.last].body {
+            Body::Skipped => return Ok(Outcome::Skipped),
+            Body::Row { program, op } => {
+                hand.write_row(program, *op, 0, record, (&mut cursor, key_datum), plan, stats)
+                    .map_err(broken)?;
+                all_read(&cursor)?;
+            }
+            Body::Tombstone(program) => {
+                hand.write_row(program, b'd', 0, record, (&mut cursor, key_datum), plan, stats)
+                    .map_err(broken)?;
+            }
+            Body::Envelope(envelope) => {
+                return hand.write_envelope(envelope, record, cursor, key, plan, stats);
+            }
+        }
+        Ok(Outcome::Rows(1))
+    }
+
+    /// Compiles a program for a pair of schemas; an outcome if that has to wait.
+    #[cold]
+    fn compile(&mut self, value_id: Option<u32>, key_id: Option<u32>) -> Result<Option<Outcome>, Failed> {
+        let schema = |id: Option<u32>| match id {
+            None => Ok(None),
+            Some(id) => self
+                .schemas
+                .get(&SchemaId::confluent(id))
+                .map(Some)
+                .ok_or(SchemaId::confluent(id)),
+        };
+        let (value, key) = match (schema(value_id), schema(key_id)) {
+            (Ok(value), Ok(key)) => (value.cloned(), key.cloned()),
+            (Err(missing), _) | (_, Err(missing)) => return Ok(Some(Outcome::NeedSchema(missing))),
+        };
+        let named = SchemaId::confluent(value_id.or(key_id).unwrap_or_default());
+        let body = match (&value, self.settings.envelope) {
+            (Some(schema), envelope::Kind::Debezium) => match Message::of(schema) {
+                Message::Other => Some(Body::Skipped),
+                Message::Foreign(field) => {
+                    return Err((None, Box::new(Problem::NotDebezium { schema: named, field })));
+                }
+                Message::Change(layout) => {
+                    let after = layout.after;
+                    if let Some(plan) = self.growth(Some((schema, after)), key.as_deref(), named)? {
+                        return Ok(Some(Outcome::PlanGrows(plan)));
+                    }
+                    self.plan
+                        .as_deref()
+                        .map(|plan| self.envelope(plan, layout, schema, key.as_ref()))
+                }
+            },
+            _ => {
+                let record = value.as_deref().map(|schema| (schema, schema.root()));
+                if let Some(plan) = self.growth(record, key.as_deref(), named)? {
+                    return Ok(Some(Outcome::PlanGrows(plan)));
+                }
+                if value.is_some() && key.is_none() && self.settings.key == KeySource::Record && self.keyed() {
+                    return Err(failed(Problem::KeyMissing));
+                }
+                self.plan
+                    .as_deref()
+                    .map(|plan| self.plain(plan, value.as_ref(), key.as_ref()))
+            }
+        };
+        if self.programs.len() >= PROGRAMS_MAX {
+            self.programs.clear();
+        }
+        self.last = self.programs.len();
+        let body = body.expect("invariant: without a plan the shape of a record always grows one");
+        self.programs.push(Program {
+            value: value_id,
+            key: key_id,
+            body,
+        });
+        Ok(None)
+    }
+
+    fn keyed(&self) -> bool {
+        self.plan.as_deref().is_some_and(is_keyed)
+    }
+
+    fn growth(
+        &self,
+        value: Option<RecordOf<'_>>,
+        key: Option<&WriterSchema>,
+        schema: SchemaId,
+    ) -> Result<Option<Arc<Plan>>, Failed> {
+        let none = Plan::default();
+        let plan = self.plan.as_deref().unwrap_or(&none);
+        let key = key.map(|key| (key, key.root()));
+        let grown = Shape::of(value, key, &self.settings).and_then(|shape| shape.grow(plan));
+        match grown {
+            Ok(grown) => Ok(grown.map(Arc::new)),
+            Err(error) => Err((None, Box::new(Problem::Plan { schema, error }))),
+        }
+    }
+
+    fn plain(&self, plan: &Plan, value: Option<&Arc<WriterSchema>>, key: Option<&Arc<WriterSchema>>) -> Body {
+        let fields = |schema: &Arc<WriterSchema>| Fields::new(schema.clone(), schema.root());
+        let marker = &self.settings.null_marker;
+        let key = key.map(fields);
+        match value {
+            Some(value) => {
+                let keyed = is_keyed(plan);
+                let program = RowProgram::compile(plan, Some(fields(value)), key, Wanted::All, marker);
+                Body::Row {
+                    program,
+                    op: if keyed { b'u' } else { b'c' },
+                }
+            }
+            None => Body::Tombstone(RowProgram::compile(plan, None, key, Wanted::Key, marker)),
+        }
+    }
+
+    fn envelope(
+        &self,
+        plan: &Plan,
+        layout: Layout,
+        value: &Arc<WriterSchema>,
+        key: Option<&Arc<WriterSchema>>,
+    ) -> Body {
+        let marker = &self.settings.null_marker;
+        let keyed = is_keyed(plan);
+        let key_fields = || key.map(|schema| Fields::new(schema.clone(), schema.root()));
+        let after = Fields::new(value.clone(), layout.after);
+        let upsert = RowProgram::compile(plan, Some(after), key_fields(), Wanted::All, marker);
+        let by_key = key_fields().filter(|_| keyed);
+        let by_key = by_key.map(|fields| RowProgram::compile(plan, None, Some(fields), Wanted::Key, marker));
+        let wanted = if keyed { Wanted::Key } else { Wanted::All };
+        let by_before = layout.before.map(|record| {
+            let before = Fields::new(value.clone(), record);
+            RowProgram::compile(plan, Some(before), None, wanted, marker)
+        });
+        let lacks_key = keyed && key.is_none() && self.settings.key == KeySource::Record;
+        Body::Envelope(Box::new(Envelope {
+            schema: value.clone(),
+            layout,
+            keyed,
+            lacks_key,
+            upsert,
+            by_key,
+            by_before,
+        }))
+    }
+}
+
+fn is_keyed(plan: &Plan) -> bool {
+    plan.columns.iter().any(|column| column.key.is_some())
+}
+
+/// A problem and the position of the column it concerns.
+type Failed = (Option<usize>, Box<Problem>);
+
+#[cold]
+fn broken((column, reason): Fault) -> Failed {
+    (column, Box::new(Problem::Value(reason)))
+}
+
+#[cold]
+fn failed(problem: Problem) -> Failed {
+    (None, Box::new(problem))
+}
+
+#[inline]
+fn framed<'a>(bytes: Option<&'a [u8]>, part: &'static str) -> Result<Framed<'a>, Failed> {
+    match bytes.map(frame::split) {
+        None => Ok(None),
+        Some(Ok(split)) => Ok(Some(split)),
+        Some(Err(error)) => Err(failed(Problem::Frame { part, error })),
+    }
+}
+
+/// A datum read with the wrong schema seldom ends where it should.
+#[inline]
+fn all_read(cursor: &Cursor<'_>) -> Result<(), Failed> {
+    match cursor.bytes.len() - cursor.at {
+        0 => Ok(()),
+        left => Err(broken((
+            None,
+            Reason::Trailing(u32::try_from(left).unwrap_or(u32::MAX)),
+        ))),
+    }
+}
+
+impl Hand {
+    /// Writes one whole row and passes the record it is made of.
+    #[inline]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a row is made of that many things, and a struct of them would be built per row"
+    )]
+    fn write_row(
+        &mut self,
+        program: &RowProgram,
+        op: u8,
+        seq: u8,
+        record: &Record<'_>,
+        (value, key): (&mut Cursor<'_>, &[u8]),
+        plan: Option<&Plan>,
+        stats: &mut Stats,
+    ) -> Result<Start, Fault> {
+        self.row
+            .reserve(META_ROOM + program.room() + 2 * (value.bytes.len() + key.len()));
+        let start = self.write_meta(op, seq, record);
+        self.marks.clear();
+        let Hand {
+            row,
+            scratch,
+            positions,
+            marks,
+            ..
+        } = self;
+        program.write(
+            value,
+            key,
+            &mut Pen {
+                row,
+                scratch,
+                positions,
+                stats,
+                marks,
+            },
+        )?;
+        if !self.marks.is_empty() {
+            self.write_marks(&start, plan);
+        }
+        self.row.end(start.row).map_err(|reason| (None, reason))?;
+        Ok(start)
+    }
+
+    #[inline]
+    fn write_meta(&mut self, op: u8, seq: u8, record: &Record<'_>) -> Start {
+        let row = &mut self.row;
+        let start = row.len();
+        row.raw(&self.origin);
+        row.patch(start + 1, op);
+        row.integer(record.offset.0);
+        row.raw(&[b',', b'0' + seq, b',']);
+        self.second.write(record.timestamp_ms, row);
+        row.byte(b',');
+        let unchanged = row.len();
+        row.null();
+        row.byte(b',');
+        Start {
+            row: start,
+            unchanged,
+            columns: row.len(),
+        }
+    }
+
+    /// Puts the names of the marked columns where the NULL was, now that they are known.
+    #[cold]
+    fn write_marks(&mut self, start: &Start, plan: Option<&Plan>) {
+        let columns = plan.map_or(&[][..], |plan| &plan.columns);
+        let names: Vec<&str> = self
+            .marks
+            .iter()
+            .filter_map(|&index| Some(columns.get(index)?.name.as_str()))
+            .collect();
+        let rest = self.row.written()[start.columns..].to_vec();
+        let names = names.join(",");
+        self.row.truncate(start.unchanged);
+        self.row.reserve(names.len() + 3 + rest.len());
+        self.row.quoted(names.as_bytes());
+        self.row.byte(b',');
+        self.row.raw(&rest);
+    }
+
+    /// Writes what an envelope says: the row of `after` as soon as it is met, its operation once that is known.
+    #[inline]
+    fn write_envelope(
+        &mut self,
+        envelope: &Envelope,
+        record: &Record<'_>,
+        mut cursor: Cursor<'_>,
+        key: Framed<'_>,
+        plan: Option<&Plan>,
+        stats: &mut Stats,
+    ) -> Result<Outcome, Failed> {
+        let key_datum = key.map_or(&[][..], |(_, datum)| datum);
+        let value_at_fault = |reason| broken((None, reason));
+        let (mut before, mut after, mut rows, mut op) = (None, None, 0, 0);
+        for part in &envelope.layout.parts {
+            match part {
+                Part::Skip(skip) => skip.pass(&mut cursor, &envelope.schema).map_err(value_at_fault)?,
+                Part::Before(nullable) => {
+                    if cursor.present(*nullable).map_err(value_at_fault)? {
+                        before = Some(cursor);
+                        let fields = envelope.by_before.as_ref().and_then(RowProgram::fields);
+                        fields
+                            .map_or(Ok(()), |fields| fields.skip(&mut cursor))
+                            .map_err(value_at_fault)?;
+                    }
+                }
+                Part::After(nullable) => {
+                    if cursor.present(*nullable).map_err(value_at_fault)? {
+                        if envelope.lacks_key {
+                            return Err(failed(Problem::KeyMissing));
+                        }
+                        if let Some(before) = before {
+                            rows += self.write_old_key(envelope, record, before, cursor, plan, stats)?;
+                        }
+                        let target = (&mut cursor, key_datum);
+                        let start = self.write_row(&envelope.upsert, b'u', rows, record, target, plan, stats);
+                        after = Some(start.map_err(broken)?.row);
+                        rows += 1;
+                    }
+                }
+                Part::Op => op = operation(&mut cursor)?,
+            }
+        }
+        all_read(&cursor)?;
+        match (op, after) {
+            (b'c' | b'u' | b'r', Some(start)) => {
+                self.row.patch(start + 1, op);
+                Ok(Outcome::Rows(rows))
+            }
+            (b'd', _) => self.write_delete(envelope, record, before, key, plan, stats),
+            (b't', _) => Ok(Outcome::Truncate),
+            (b'm', _) => Ok(Outcome::Skipped),
+            _ => Err(failed(Problem::NoImage(op.into()))),
+        }
+    }
+
+    /// An update that changed the key first deletes the row of the old one (protocol rule 7).
+    fn write_old_key(
+        &mut self,
+        envelope: &Envelope,
+        record: &Record<'_>,
+        before: Cursor<'_>,
+        after: Cursor<'_>,
+        plan: Option<&Plan>,
+        stats: &mut Stats,
+    ) -> Result<u8, Failed> {
+        let (true, Some(program)) = (envelope.keyed, &envelope.by_before) else {
+            return Ok(0);
+        };
+        let Some(fields) = program.fields() else { return Ok(0) };
+        let differs = envelope.upsert.key_differs(before, fields, after);
+        if !differs.map_err(|reason| broken((None, reason)))? {
+            return Ok(0);
+        }
+        let target = (&mut before.clone(), &[][..]);
+        self.write_row(program, b'd', 0, record, target, plan, stats)
+            .map_err(broken)?;
+        Ok(1)
+    }
+
+    fn write_delete(
+        &mut self,
+        envelope: &Envelope,
+        record: &Record<'_>,
+        before: Option<Cursor<'_>>,
+        key: Framed<'_>,
+        plan: Option<&Plan>,
+        stats: &mut Stats,
+    ) -> Result<Outcome, Failed> {
+        self.row.truncate(0);
+        let written = match (&envelope.by_key, key, &envelope.by_before, before) {
+            (Some(program), Some((_, key)), ..) => {
+                let target = (&mut Cursor::new(&[]), key);
+                self.write_row(program, b'd', 0, record, target, plan, stats)
+            }
+            (_, _, Some(program), Some(mut before)) => {
+                self.write_row(program, b'd', 0, record, (&mut before, &[]), plan, stats)
+            }
+            _ => return Err(failed(Problem::NoKey)),
+        };
+        written.map_err(broken)?;
+        Ok(Outcome::Rows(1))
+    }
+}
+
+fn operation(cursor: &mut Cursor<'_>) -> Result<u8, Failed> {
+    match cursor.prefixed() {
+        Ok(&[op]) => Ok(op),
+        Ok(other) => Err(failed(Problem::Operation(String::from_utf8_lossy(other).into_owned()))),
+        Err(reason) => Err(broken((None, reason))),
+    }
+}
+
+impl Second {
+    /// `YYYY-MM-DD HH:MM:SS.ffffff`; NULL for a record without a timestamp (Kafka says -1) or with one that is no date.
+    #[inline]
+    fn write(&mut self, timestamp_ms: i64, row: &mut Row) {
+        let second = timestamp_ms.div_euclid(1000);
+        if second != self.second && !self.turn(second, row) {
+            row.null();
+            return;
+        }
+        let millis = timestamp_ms.rem_euclid(1000) as u16;
+        row.raw(&self.text);
+        let digit = |value: u16| b'0' + (value % 10) as u8;
+        row.raw(&[digit(millis / 100), digit(millis / 10), digit(millis), b'0', b'0', b'0']);
+    }
+
+    fn turn(&mut self, second: i64, row: &mut Row) -> bool {
+        let start = row.len();
+        let micros = second.checked_mul(1_000_000).filter(|&micros| micros >= 0);
+        let written = micros.is_some_and(|micros| row.timestamp(micros).is_ok());
+        if written {
+            row.byte(b'.');
+            self.second = second;
+            self.text.copy_from_slice(&row.written()[start..start + 20]);
+        }
+        row.truncate(start);
+        written
+    }
+}

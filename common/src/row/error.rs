@@ -1,0 +1,170 @@
+//! Why a record has no row, with its coordinates.
+
+use std::fmt;
+
+use super::Reason;
+use crate::avro::frame::FrameError;
+use crate::failure::Class;
+use crate::ids::{Offset, Partition, SchemaId};
+use crate::table::ColumnType;
+
+/// A record that cannot become a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodeError {
+    /// Where it lies.
+    pub partition: Partition,
+    /// Where it lies.
+    pub offset: Offset,
+    /// The column concerned, by its name in Redshift, if one is.
+    pub column: Option<String>,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What is wrong with a record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// A value that has no place in a row, or a datum that is broken.
+    #[error("{0}")]
+    Value(Reason),
+    /// The key or value is not framed.
+    #[error("the {part} is no Avro message: {error}")]
+    Frame {
+        /// `key` or `value`.
+        part: &'static str,
+        /// Why.
+        error: FrameError,
+    },
+    /// The schemas fit no plan.
+    #[error("schema `{schema}` does not fit the table: {error}")]
+    Plan {
+        /// Schema of the value, or of the key where there is no value.
+        schema: SchemaId,
+        /// Why.
+        error: PlanError,
+    },
+    /// The topic is said to be Debezium's and is not.
+    #[error("schema `{schema}` is no Debezium envelope: it has no field `{field}` of the expected type")]
+    NotDebezium {
+        /// Schema of the value.
+        schema: SchemaId,
+        /// What is missing.
+        field: &'static str,
+    },
+    /// An operation that Debezium does not document.
+    #[error("operation `{0}` is not known")]
+    Operation(String),
+    /// A change without the image of the row that it needs.
+    #[error("a change of operation `{0}` carries no row")]
+    NoImage(char),
+    /// A record without a key in a topic whose table has one.
+    #[error("the record has no key, while its table has one")]
+    KeyMissing,
+    /// A delete that does not say of what.
+    #[error("a delete carries neither a key nor the row before it")]
+    NoKey,
+}
+
+/// Why schemas fit no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The value, or the key that key columns come from, is no record.
+    #[error("the {part} is `{found}`, not a record with fields")]
+    NotARecord {
+        /// `key` or `value`.
+        part: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// A name that belongs to us, or that cannot be told from another.
+    #[error("field `{0}` has a name that is reserved for the connector or equals another's")]
+    Name(String),
+    /// A key column that the value does not have.
+    #[error("key column `{0}` is no field of the value")]
+    NoSuchKey(String),
+    /// A type that cannot be compared.
+    #[error("key column `{field}` has type `{ty}`, which cannot be a key")]
+    KeyType {
+        /// Source field.
+        field: String,
+        /// Its type.
+        ty: ColumnType,
+    },
+    /// Another key than the plan has.
+    #[error("the key is `{found}`, while the table's key is `{planned}`")]
+    KeyChanged {
+        /// Key fields of the plan.
+        planned: String,
+        /// Key fields of the record.
+        found: String,
+    },
+    /// A type that the column cannot take on.
+    #[error("field `{field}` has type `{found}`, which column type `{planned}` cannot become")]
+    TypeChanged {
+        /// Source field.
+        field: String,
+        /// Type in the plan.
+        planned: ColumnType,
+        /// Type by the schema.
+        found: ColumnType,
+    },
+    /// A default that is no value of its field.
+    #[error("the default of field `{field}` cannot be stored: {why}")]
+    Default {
+        /// Source field.
+        field: String,
+        /// Why.
+        why: String,
+    },
+    /// More columns than a table can have.
+    #[error("the table would have `{0}` columns, more than Redshift allows")]
+    Columns(usize),
+}
+
+impl EncodeError {
+    /// What can be done: all of these concern one record or one topic, so the lineage halts.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        Class::Halt
+    }
+
+    /// What a person can do.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match &self.problem {
+            Problem::Value(reason) => reason.hint(),
+            Problem::Frame { .. } => {
+                "the topic must hold Avro written by a serializer with a Confluent-compatible registry"
+            }
+            Problem::NotDebezium { .. } => "set `envelope = \"plain\"` for this topic",
+            Problem::NoImage(_) | Problem::Operation(_) => "look at the record with `s3-spolt peek`",
+            Problem::KeyMissing => "name the key columns of this topic, so that they are taken from the value",
+            Problem::NoKey => {
+                "give the source table a primary key or REPLICA IDENTITY FULL, or set the topic's key columns"
+            }
+            Problem::Plan { error, .. } => match error {
+                PlanError::NotARecord { part: "key", .. } => {
+                    "name the key columns of this topic, or set its key to none"
+                }
+                PlanError::NoSuchKey(_) | PlanError::KeyType { .. } => "name other key columns for this topic",
+                PlanError::KeyChanged { .. } => "a table keeps its key: load the topic into a new table",
+                PlanError::TypeChanged { .. } => {
+                    "change the type back at the source, or load the topic into a new table"
+                }
+                _ => "correct the schema at the source",
+            },
+        }
+    }
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "record at partition `{}`, offset `{}`", self.partition, self.offset)?;
+        if let Some(column) = &self.column {
+            write!(f, ", column `{column}`")?;
+        }
+        write!(f, ": {}\nhint: {}", self.problem, self.hint())
+    }
+}
+
+impl std::error::Error for EncodeError {}

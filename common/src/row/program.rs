@@ -1,0 +1,352 @@
+//! A plan and the schemas of a record, compiled into a flat list of cells: what is left to do for a record is one walk over its bytes.
+
+use std::sync::Arc;
+
+use super::{Reason, Stats};
+use crate::avro::datum::{Cursor, Skip};
+use crate::avro::field::{self, Scratch, Written};
+use crate::avro::form::{Form, Mapping};
+use crate::avro::{NodeId, Nullable, WriterSchema};
+use crate::csv::Row;
+use crate::plan::{Column, Plan};
+use crate::table::ColumnType;
+
+/// Where the value of a column comes from.
+#[derive(Debug)]
+enum Source {
+    /// This field of the value record.
+    Value(usize),
+    /// This field of the key record.
+    Key(usize),
+    /// The same text in every row: a default, or NULL.
+    Constant(Box<[u8]>),
+}
+
+/// One column of a row.
+#[derive(Debug)]
+struct Cell {
+    source: Source,
+    form: Form,
+    nullable: Nullable,
+    key: bool,
+}
+
+/// One record of a schema whose fields are columns.
+#[derive(Debug)]
+pub(super) struct Fields {
+    schema: Arc<WriterSchema>,
+    record: NodeId,
+    /// What it takes to pass each field.
+    skips: Vec<Vec<Skip>>,
+}
+
+impl Fields {
+    pub(super) fn new(schema: Arc<WriterSchema>, record: NodeId) -> Fields {
+        let fields = schema.fields(record).unwrap_or_default();
+        let skips = fields.iter().map(|field| Skip::plan(&schema, field.node)).collect();
+        Fields { schema, record, skips }
+    }
+
+    /// Passes the whole record.
+    #[inline]
+    pub(super) fn skip(&self, cursor: &mut Cursor<'_>) -> Result<(), Reason> {
+        self.skips
+            .iter()
+            .flatten()
+            .try_for_each(|skip| skip.pass(cursor, &self.schema))
+    }
+
+    /// Passes the whole record and notes where each field starts.
+    fn index(&self, cursor: &mut Cursor<'_>, starts: &mut Vec<usize>) -> Result<(), Reason> {
+        starts.clear();
+        for field in &self.skips {
+            starts.push(cursor.at);
+            field.iter().try_for_each(|skip| skip.pass(cursor, &self.schema))?;
+        }
+        Ok(())
+    }
+
+    fn cell(&self, column: &Column, source: impl Fn(usize) -> Source) -> Option<Cell> {
+        let fields = self.schema.fields(self.record)?;
+        let index = fields.iter().position(|field| field.name == column.source)?;
+        let node = fields[index].node;
+        let (node, nullable) = self.schema.nullable(node).unwrap_or((node, Nullable::Never));
+        let form = Mapping::of(&self.schema, node).into_column(column.ty);
+        Some(Cell {
+            source: source(index),
+            form,
+            nullable,
+            key: column.key.is_some(),
+        })
+    }
+}
+
+/// Which columns a row has besides NULLs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// All: an upsert, or the image of a row.
+    All,
+    /// The key only: a delete.
+    Key,
+}
+
+/// How the rows of one kind are written.
+#[derive(Debug)]
+pub(super) struct RowProgram {
+    cells: Vec<Cell>,
+    value: Option<Fields>,
+    key: Option<Fields>,
+    /// The fields of the value are columns in the same order: one pass is enough.
+    direct: bool,
+    reads_key: bool,
+    /// Bytes that a row can need besides twice the bytes of key and value.
+    room: usize,
+}
+
+/// Positions of fields, kept from record to record.
+#[derive(Debug, Default)]
+pub(super) struct Positions {
+    value: Vec<usize>,
+    key: Vec<usize>,
+}
+
+/// What a row is written with.
+pub(super) struct Pen<'a> {
+    pub(super) row: &'a mut Row,
+    pub(super) scratch: &'a mut Scratch,
+    pub(super) positions: &'a mut Positions,
+    pub(super) stats: &'a mut Stats,
+    /// Columns of this row that hold unchanged marks.
+    pub(super) marks: &'a mut Vec<usize>,
+}
+
+/// A reason and the column it concerns.
+pub(super) type Fault = (Option<usize>, Reason);
+
+impl RowProgram {
+    pub(super) fn compile(
+        plan: &Plan,
+        value: Option<Fields>,
+        key: Option<Fields>,
+        wanted: Wanted,
+        null_marker: &str,
+    ) -> RowProgram {
+        let cell = |column: &Column| {
+            let constant = |text| Cell {
+                source: Source::Constant(text),
+                form: Form::Null,
+                nullable: Nullable::Never,
+                key: false,
+            };
+            if wanted == Wanted::Key && column.key.is_none() {
+                return constant(null_marker.as_bytes().into());
+            }
+            let from_value = value.as_ref().and_then(|fields| fields.cell(column, Source::Value));
+            let from_key = || key.as_ref().and_then(|fields| fields.cell(column, Source::Key));
+            from_value
+                .or_else(from_key)
+                .unwrap_or_else(|| constant(default(column, null_marker)))
+        };
+        let cells: Vec<Cell> = plan.columns.iter().map(cell).collect();
+        let used: Vec<usize> = cells.iter().filter_map(Cell::value_field).collect();
+        let fields = value.as_ref().map_or(0, |fields| fields.skips.len());
+        let room = |cell: &Cell| match &cell.source {
+            Source::Constant(text) => text.len() + 1,
+            _ => cell.form.room().max(null_marker.len()) + 1,
+        };
+        RowProgram {
+            direct: used.iter().copied().eq(0..fields),
+            reads_key: cells.iter().any(|cell| matches!(cell.source, Source::Key(_))),
+            room: cells.iter().map(room).sum(),
+            cells,
+            value,
+            key,
+        }
+    }
+
+    /// Bytes that a row can need besides twice the bytes of key and value.
+    pub(super) fn room(&self) -> usize {
+        self.room
+    }
+
+    /// The value's fields, which tell how to pass a record of it.
+    pub(super) fn fields(&self) -> Option<&Fields> {
+        self.value.as_ref()
+    }
+
+    /// Writes the columns of a row, each with a delimiter behind it, and passes the value's record.
+    #[inline]
+    pub(super) fn write(&self, value: &mut Cursor<'_>, key: &[u8], pen: &mut Pen<'_>) -> Result<(), Fault> {
+        pen.stats.fit(self.cells.len());
+        if self.reads_key
+            && let Some(fields) = &self.key
+        {
+            let mut cursor = Cursor::new(key);
+            fields
+                .index(&mut cursor, &mut pen.positions.key)
+                .map_err(|reason| (None, reason))?;
+        }
+        if self.direct {
+            self.write_direct(value, key, pen)
+        } else {
+            self.write_indexed(value, key, pen)
+        }
+    }
+
+    fn write_direct(&self, value: &mut Cursor<'_>, key: &[u8], pen: &mut Pen<'_>) -> Result<(), Fault> {
+        for (column, cell) in self.cells.iter().enumerate() {
+            let done = match &cell.source {
+                Source::Value(_) => self.from_value(column, cell, value, pen),
+                _ => self.from_elsewhere(column, cell, key, pen),
+            };
+            done.map_err(|reason| (Some(column), reason))?;
+            pen.row.byte(b',');
+        }
+        Ok(())
+    }
+
+    fn write_indexed(&self, value: &mut Cursor<'_>, key: &[u8], pen: &mut Pen<'_>) -> Result<(), Fault> {
+        if let Some(fields) = &self.value {
+            fields
+                .index(value, &mut pen.positions.value)
+                .map_err(|reason| (None, reason))?;
+        }
+        for (column, cell) in self.cells.iter().enumerate() {
+            let done = match &cell.source {
+                Source::Value(field) => {
+                    let mut cursor = Cursor {
+                        bytes: value.bytes,
+                        at: pen.positions.value[*field],
+                    };
+                    self.from_value(column, cell, &mut cursor, pen)
+                }
+                _ => self.from_elsewhere(column, cell, key, pen),
+            };
+            done.map_err(|reason| (Some(column), reason))?;
+            pen.row.byte(b',');
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn from_value(&self, column: usize, cell: &Cell, value: &mut Cursor<'_>, pen: &mut Pen<'_>) -> Result<(), Reason> {
+        match &self.value {
+            Some(fields) => cell.write(column, &fields.schema, value, pen),
+            None => Ok(()),
+        }
+    }
+
+    fn from_elsewhere(&self, column: usize, cell: &Cell, key: &[u8], pen: &mut Pen<'_>) -> Result<(), Reason> {
+        match (&cell.source, &self.key) {
+            (Source::Constant(text), _) => pen.row.raw(text),
+            (Source::Key(field), Some(fields)) => {
+                let mut cursor = Cursor {
+                    bytes: key,
+                    at: pen.positions.key[*field],
+                };
+                cell.write(column, &fields.schema, &mut cursor, pen)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether two records of the value differ in a key column. The cursors stay where they are.
+    pub(super) fn key_differs(
+        &self,
+        mut before: Cursor<'_>,
+        before_fields: &Fields,
+        mut after: Cursor<'_>,
+    ) -> Result<bool, Reason> {
+        let Some(fields) = &self.value else { return Ok(false) };
+        let mut left = self
+            .cells
+            .iter()
+            .filter(|cell| cell.key && cell.value_field().is_some())
+            .count();
+        for index in 0..fields.skips.len().min(before_fields.skips.len()) {
+            if left == 0 {
+                break;
+            }
+            let (was, is) = (before.at, after.at);
+            before_fields.skips[index]
+                .iter()
+                .try_for_each(|skip| skip.pass(&mut before, &before_fields.schema))?;
+            fields.skips[index]
+                .iter()
+                .try_for_each(|skip| skip.pass(&mut after, &fields.schema))?;
+            if self
+                .cells
+                .iter()
+                .any(|cell| cell.key && cell.value_field() == Some(index))
+            {
+                left -= 1;
+                if before.bytes[was..before.at] != after.bytes[is..after.at] {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Cell {
+    fn value_field(&self) -> Option<usize> {
+        match self.source {
+            Source::Value(field) => Some(field),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn write(
+        &self,
+        column: usize,
+        schema: &WriterSchema,
+        cursor: &mut Cursor<'_>,
+        pen: &mut Pen<'_>,
+    ) -> Result<(), Reason> {
+        if !cursor.present(self.nullable)? {
+            if self.key {
+                return Err(Reason::NullKey);
+            }
+            pen.row.null();
+            return Ok(());
+        }
+        match field::write(&self.form, schema, cursor, pen.row, pen.scratch)? {
+            Written::Value => {}
+            Written::Text(bytes) => {
+                let longest = &mut pen.stats.longest[column];
+                *longest = (*longest).max(bytes as u32);
+                if self.key && bytes > 0 && pen.row.written()[pen.row.len() - 2] == b' ' {
+                    return Err(Reason::KeyBlank);
+                }
+            }
+            Written::Unchanged => {
+                if self.key {
+                    return Err(Reason::KeyUnchanged);
+                }
+                pen.row.null();
+                pen.marks.push(column);
+                pen.stats.unchanged[column] = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a row has in a column that its writer does not know, as it stands in a row.
+fn default(column: &Column, null_marker: &str) -> Box<[u8]> {
+    let Some(text) = &column.default else {
+        return null_marker.as_bytes().into();
+    };
+    let quoted = matches!(
+        column.ty,
+        ColumnType::Varchar { .. } | ColumnType::Super | ColumnType::Varbyte { .. }
+    );
+    if quoted {
+        format!("\"{}\"", text.replace('"', "\"\"")).into_bytes().into()
+    } else {
+        text.as_bytes().into()
+    }
+}

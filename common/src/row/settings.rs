@@ -1,0 +1,99 @@
+//! All that changes the bytes of a row.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::csv;
+use crate::envelope::{self, DEBEZIUM_UNAVAILABLE_VALUE};
+use crate::plan::hex;
+
+/// Version of the rules by which records become rows (protocol E4): raised whenever the same record would get other bytes.
+pub const DECODER_VERSION: u32 = 1;
+
+/// Where the key columns of a table come from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum KeySource {
+    /// The fields of the record key's Avro record; records without a key make a table without one.
+    #[default]
+    Record,
+    /// These fields of the value.
+    Columns(Vec<String>),
+    /// The table has no key.
+    None,
+}
+
+/// How the records of a topic become rows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Settings {
+    /// How values are built.
+    pub envelope: envelope::Kind,
+    /// Where the key columns come from.
+    pub key: KeySource,
+    /// What stands for NULL; see [`csv::check_null_marker`].
+    pub null_marker: String,
+    /// The text that stands for a value which did not change; `None` takes every text as it is.
+    pub unavailable_value: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            envelope: envelope::Kind::Plain,
+            key: KeySource::Record,
+            null_marker: csv::DEFAULT_NULL_MARKER.to_owned(),
+            unavailable_value: Some(DEBEZIUM_UNAVAILABLE_VALUE.to_owned()),
+        }
+    }
+}
+
+impl Settings {
+    /// The first 16 hex digits of the SHA-256 of all settings: two objects with the same fingerprint and decoder version had their
+    /// records turned into rows by the same rules.
+    ///
+    /// # Panics
+    /// Never: settings are text.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let text = serde_json::to_vec(self).expect("invariant: settings hold only values that JSON has");
+        hex(&Sha256::digest(text)[..8])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_changes_the_fingerprint() {
+        let base = Settings::default();
+        let others = [
+            Settings {
+                envelope: envelope::Kind::Debezium,
+                ..base.clone()
+            },
+            Settings {
+                key: KeySource::None,
+                ..base.clone()
+            },
+            Settings {
+                key: KeySource::Columns(vec!["id".into()]),
+                ..base.clone()
+            },
+            Settings {
+                null_marker: "~null~".into(),
+                ..base.clone()
+            },
+            Settings {
+                unavailable_value: None,
+                ..base.clone()
+            },
+        ];
+        let mut prints: Vec<String> = others.iter().map(Settings::fingerprint).collect();
+        prints.push(base.fingerprint());
+        prints.sort();
+        prints.dedup();
+        assert_eq!(prints.len(), 6);
+        assert_eq!(base.fingerprint(), Settings::default().fingerprint());
+    }
+}
