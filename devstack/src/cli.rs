@@ -1,0 +1,165 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use devstack::daemon::{binaries, binary};
+use devstack::home::Home;
+use devstack::process::left_running;
+use devstack::progress::Progress;
+use devstack::stack::{ADDRESSES_FILE, clear};
+use devstack::{Options, Stack};
+
+/// Exit code after Ctrl-C or SIGTERM, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+#[derive(Parser)]
+#[command(about = "Starts the real parts (Kafka, registry, S3, PostgreSQL, redshift-local), makes load, runs the quickstart", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start all parts, and stop them on Ctrl-C.
+    Up(Up),
+    /// Stop what runs in the home and remove its data; downloads stay.
+    Down(HomeArgs),
+    /// Say what runs in the home, and where.
+    Status(HomeArgs),
+    /// Fetch what is missing, start nothing.
+    Fetch(HomeArgs),
+}
+
+#[derive(Args)]
+struct HomeArgs {
+    /// The folder in which the stack lives.
+    #[arg(long, default_value = ".spolt")]
+    home: PathBuf,
+}
+
+#[derive(Args)]
+struct Up {
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Leave the parts running and return; `devstack down` stops them.
+    #[arg(long)]
+    detach: bool,
+    /// Where to write the addresses: JSON if the name ends in .json, else lines for a shell to source. May be repeated.
+    #[arg(long)]
+    env_file: Vec<PathBuf>,
+    /// The program redshift-local [default: the one beside devstack].
+    #[arg(long)]
+    redshift_local: Option<PathBuf>,
+    /// Do without redshift-local.
+    #[arg(long, conflicts_with = "redshift_local")]
+    no_redshift_local: bool,
+    /// Let PostgreSQL wait for the disk: for drills that cut the power.
+    #[arg(long)]
+    fsync: bool,
+}
+
+/// Runs the command and says how it went.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the async runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(until_signal(run(cli.command)));
+    // A blocking call that waits for a broker which is gone must not hold up the end.
+    runtime.shutdown_background();
+    code
+}
+
+/// Dropping the work on a signal stops every process that it has started.
+async fn until_signal(work: impl Future<Output = Result<ExitCode>>) -> ExitCode {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+        eprintln!("error: cannot listen for signals");
+        return ExitCode::FAILURE;
+    };
+    tokio::select! {
+        result = work => match result {
+            Ok(code) => code,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+        _ = interrupt.recv() => ExitCode::from(INTERRUPTED),
+        _ = terminate.recv() => ExitCode::from(INTERRUPTED),
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Up(up) => self::up(up).await,
+        Command::Down(args) => down(&args),
+        Command::Status(args) => status(&args),
+        Command::Fetch(args) => {
+            devstack::fetch::all(Home::open(&args.home)?.cache(), &Progress::detect()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn up(up: Up) -> Result<ExitCode> {
+    let progress = Progress::detect();
+    let mut options = Options::new(Home::open(&up.home.home)?, progress.clone());
+    options.fsync = up.fsync;
+    options.redshift_local = match up.redshift_local {
+        Some(program) => Some(program),
+        None if up.no_redshift_local => None,
+        None => Some(binary("redshift-local").with_context(|| format!("looked in `{}`", folder()))?),
+    };
+    let mut stack = Stack::start(&options).await?;
+    for file in &up.env_file {
+        stack.addresses().write(file)?;
+    }
+    print!("{}", stack.addresses().shell());
+    if up.detach {
+        stack.detach();
+        progress.note(format!("all parts answer; stop them with: devstack down --home {}", options.home.root().display()));
+    } else {
+        progress.note("all parts answer; Ctrl-C stops them");
+        std::future::pending::<()>().await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn folder() -> String {
+    binaries().map_or_else(|_| "?".into(), |folder| folder.display().to_string())
+}
+
+fn down(args: &HomeArgs) -> Result<ExitCode> {
+    let stopped = clear(&Home::open(&args.home)?)?;
+    let names = if stopped.is_empty() { "nothing was running".into() } else { format!("stopped {}", stopped.join(", ")) };
+    eprintln!("{names}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(args: &HomeArgs) -> Result<ExitCode> {
+    let home = Home::open(&args.home)?;
+    let running = left_running(&home.run())?;
+    for left in &running {
+        println!("{} runs as process {}, log {}", left.name, left.pid, home.log(&left.name).display());
+    }
+    if running.is_empty() {
+        println!("nothing runs in {}", home.root().display());
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Ok(text) = std::fs::read_to_string(home.run().join(ADDRESSES_FILE)) {
+        let addresses: devstack::addresses::Addresses = serde_json::from_str(&text)?;
+        print!("{}", addresses.shell());
+    }
+    Ok(ExitCode::SUCCESS)
+}
