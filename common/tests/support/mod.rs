@@ -1,0 +1,3 @@
+//! What the tests of the encoder share.
+
+pub(crate) mod debezium;
