@@ -42,7 +42,12 @@ impl Link {
     /// What rule 16 needs to know of this claim.
     #[must_use]
     pub fn of(claim: &Claim) -> Link {
-        Link { kind: claim.kind, incarnation: claim.incarnation, start: claim.start, next: claim.next }
+        Link {
+            kind: claim.kind,
+            incarnation: claim.incarnation,
+            start: claim.start,
+            next: claim.next,
+        }
     }
 }
 
@@ -78,7 +83,7 @@ pub enum Halt {
     },
     /// There is no checkpoint, and the log does not begin with an origin.
     NoOrigin {
-        /// Where the first claim begins.
+        /// Where what is left of it begins.
         start: Offset,
     },
     /// The claim is of a later life of the topic that no `reset` announced.
@@ -99,10 +104,17 @@ impl fmt::Display for Halt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Halt::Gap { at, start } => {
-                write!(f, "gap in the signal log: applied up to `{}`, but the next claim starts at `{start}`", at.next)
+                write!(
+                    f,
+                    "gap in the signal log: applied up to `{}`, but the next claim starts at `{start}`",
+                    at.next
+                )
             }
             Halt::NoOrigin { start } => {
-                write!(f, "the beginning of the signal log has expired: its first claim starts at `{start}` and is no origin")
+                write!(
+                    f,
+                    "the beginning of the signal log has expired: what is left of it starts at `{start}` and without an origin"
+                )
             }
             Halt::UnannouncedLife { at, incarnation } => write!(
                 f,
@@ -145,7 +157,10 @@ pub fn judge(at: Option<Position>, link: &Link, policy: Policy) -> Verdict {
     if link.kind == Kind::Horizon {
         return Verdict::Drop(Void::Horizon);
     }
-    let own = Position { incarnation: link.incarnation, next: link.start };
+    let own = Position {
+        incarnation: link.incarnation,
+        next: link.start,
+    };
     let Some(at) = at else {
         return match link.kind {
             Kind::Genesis => Verdict::Origin(own),
@@ -162,7 +177,10 @@ pub fn judge(at: Option<Position>, link: &Link, policy: Policy) -> Verdict {
         return if link.kind == Kind::Reset && link.incarnation.0 == at.incarnation.0 + 1 {
             Verdict::Reset(own)
         } else {
-            Verdict::Halt(Halt::UnannouncedLife { at, incarnation: link.incarnation })
+            Verdict::Halt(Halt::UnannouncedLife {
+                at,
+                incarnation: link.incarnation,
+            })
         };
     }
     within(at, link)
@@ -183,11 +201,19 @@ fn within(at: Position, link: &Link) -> Verdict {
     if broken || (Mutant::StartMustEqualCheckpoint.is_on() && link.start != at.next) {
         return Verdict::Halt(Halt::Gap { at, start: link.start });
     }
-    let to = Position { incarnation: at.incarnation, next: link.next };
+    let to = Position {
+        incarnation: at.incarnation,
+        next: link.next,
+    };
     let trim = !Mutant::NoContinuityNoTrim.is_on();
     match link.kind {
-        Kind::Data => Verdict::Take { from: if trim { link.start.max(at.next) } else { link.start }, to },
-        Kind::Truncate => Verdict::Halt(Halt::Truncate { at: Offset(link.next.0 - 1) }),
+        Kind::Data => Verdict::Take {
+            from: if trim { link.start.max(at.next) } else { link.start },
+            to,
+        },
+        Kind::Truncate => Verdict::Halt(Halt::Truncate {
+            at: Offset(link.next.0 - 1),
+        }),
         _ => Verdict::Advance(to),
     }
 }
@@ -260,7 +286,8 @@ pub fn first_break(log: &[Link], incarnation: Incarnation) -> Option<usize> {
             (Some(_), Kind::Genesis | Kind::Reset) => {}
             (Some(origin), _) => {
                 covered.add(link.start.max(origin), link.next);
-                let whole = matches!(covered.ranges(), [] | [_]) && covered.ranges().iter().all(|range| range.0 == origin);
+                let whole =
+                    matches!(covered.ranges(), [] | [_]) && covered.ranges().iter().all(|range| range.0 == origin);
                 if !whole {
                     return Some(index);
                 }
@@ -276,11 +303,19 @@ mod tests {
     use proptest::prelude::*;
 
     fn link(kind: Kind, incarnation: u32, start: i64, next: i64) -> Link {
-        Link { kind, incarnation: Incarnation(incarnation), start: Offset(start), next: Offset(next) }
+        Link {
+            kind,
+            incarnation: Incarnation(incarnation),
+            start: Offset(start),
+            next: Offset(next),
+        }
     }
 
     fn at(incarnation: u32, next: i64) -> Position {
-        Position { incarnation: Incarnation(incarnation), next: Offset(next) }
+        Position {
+            incarnation: Incarnation(incarnation),
+            next: Offset(next),
+        }
     }
 
     fn strict(position: Option<Position>, link: Link) -> Verdict {
@@ -290,7 +325,10 @@ mod tests {
     #[test]
     fn the_first_genesis_is_the_origin_and_later_ones_are_void() {
         assert_eq!(strict(None, link(Kind::Genesis, 0, 7, 7)), Verdict::Origin(at(0, 7)));
-        assert_eq!(strict(Some(at(0, 7)), link(Kind::Genesis, 0, 9, 9)), Verdict::Drop(Void::LaterOrigin));
+        assert_eq!(
+            strict(Some(at(0, 7)), link(Kind::Genesis, 0, 9, 9)),
+            Verdict::Drop(Void::LaterOrigin)
+        );
         assert_eq!(strict(None, link(Kind::Horizon, 0, 0, 5)), Verdict::Drop(Void::Horizon));
     }
 
@@ -298,25 +336,52 @@ mod tests {
     fn claims_are_dropped_trimmed_taken_or_a_gap() {
         let here = Some(at(0, 10));
         assert_eq!(strict(here, link(Kind::Data, 0, 5, 10)), Verdict::Drop(Void::Applied));
-        assert_eq!(strict(here, link(Kind::Data, 0, 5, 12)), Verdict::Take { from: Offset(10), to: at(0, 12) });
-        assert_eq!(strict(here, link(Kind::Data, 0, 10, 12)), Verdict::Take { from: Offset(10), to: at(0, 12) });
+        assert_eq!(
+            strict(here, link(Kind::Data, 0, 5, 12)),
+            Verdict::Take {
+                from: Offset(10),
+                to: at(0, 12)
+            }
+        );
+        assert_eq!(
+            strict(here, link(Kind::Data, 0, 10, 12)),
+            Verdict::Take {
+                from: Offset(10),
+                to: at(0, 12)
+            }
+        );
         assert_eq!(
             strict(here, link(Kind::Data, 0, 11, 12)),
-            Verdict::Halt(Halt::Gap { at: at(0, 10), start: Offset(11) })
+            Verdict::Halt(Halt::Gap {
+                at: at(0, 10),
+                start: Offset(11)
+            })
         );
         assert_eq!(strict(here, link(Kind::Skip, 0, 8, 12)), Verdict::Advance(at(0, 12)));
         assert_eq!(strict(here, link(Kind::Gap, 0, 10, 20)), Verdict::Advance(at(0, 20)));
-        assert_eq!(strict(here, link(Kind::Truncate, 0, 10, 11)), Verdict::Halt(Halt::Truncate { at: Offset(10) }));
+        assert_eq!(
+            strict(here, link(Kind::Truncate, 0, 10, 11)),
+            Verdict::Halt(Halt::Truncate { at: Offset(10) })
+        );
     }
 
     #[test]
     fn a_reset_begins_the_next_life_and_only_the_next() {
         let here = Some(at(1, 10));
         assert_eq!(strict(here, link(Kind::Reset, 2, 3, 3)), Verdict::Reset(at(2, 3)));
-        assert_eq!(strict(here, link(Kind::Reset, 1, 3, 3)), Verdict::Drop(Void::LaterOrigin));
+        assert_eq!(
+            strict(here, link(Kind::Reset, 1, 3, 3)),
+            Verdict::Drop(Void::LaterOrigin)
+        );
         assert_eq!(strict(here, link(Kind::Data, 0, 10, 12)), Verdict::Drop(Void::Bygone));
-        assert!(matches!(strict(here, link(Kind::Reset, 3, 0, 0)), Verdict::Halt(Halt::UnannouncedLife { .. })));
-        assert!(matches!(strict(here, link(Kind::Data, 2, 10, 12)), Verdict::Halt(Halt::UnannouncedLife { .. })));
+        assert!(matches!(
+            strict(here, link(Kind::Reset, 3, 0, 0)),
+            Verdict::Halt(Halt::UnannouncedLife { .. })
+        ));
+        assert!(matches!(
+            strict(here, link(Kind::Data, 2, 10, 12)),
+            Verdict::Halt(Halt::UnannouncedLife { .. })
+        ));
     }
 
     #[test]
@@ -324,7 +389,13 @@ mod tests {
         let first = link(Kind::Data, 0, 40, 50);
         assert_eq!(strict(None, first), Verdict::Halt(Halt::NoOrigin { start: Offset(40) }));
         let told = judge(None, &first, Policy { start_anywhere: true });
-        assert_eq!(told, Verdict::Take { from: Offset(40), to: at(0, 50) });
+        assert_eq!(
+            told,
+            Verdict::Take {
+                from: Offset(40),
+                to: at(0, 50)
+            }
+        );
     }
 
     #[test]
@@ -340,8 +411,11 @@ mod tests {
 
     /// A log as several writers, some of them zombies, may leave it: each claim starts at a `next` that the log already has.
     fn chained_log() -> impl Strategy<Value = Vec<Link>> {
-        (0i64..5, proptest::collection::vec((any::<prop::sample::Index>(), 1i64..6, 0u8..10), 0..24)).prop_map(
-            |(origin, cuts)| {
+        (
+            0i64..5,
+            proptest::collection::vec((any::<prop::sample::Index>(), 1i64..6, 0u8..10), 0..24),
+        )
+            .prop_map(|(origin, cuts)| {
                 let mut log = vec![link(Kind::Genesis, 0, origin, origin)];
                 let mut seen = vec![origin];
                 for (chosen, length, what) in cuts {
@@ -358,8 +432,7 @@ mod tests {
                     }
                 }
                 log
-            },
-        )
+            })
     }
 
     /// How often each offset was applied when the log is walked by [`judge`], and where the walk ended.

@@ -1,0 +1,179 @@
+//! One load from plan to outcome: plan documents, catalog, script, manifests, transaction. And the reading of checkpoints.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use common::claim::manifest_key;
+use common::failure::{Class, Failure};
+use common::manifest;
+use common::plan::{Plan, PlanId};
+use runtime::failpoint;
+use runtime::port::{Session, SqlFailure};
+use tracing::debug;
+
+use super::{Shared, plans};
+use crate::load::evolve::{self, Present};
+use crate::load::machine::Outcome;
+use crate::load::outcome::meaning;
+use crate::load::run::LoadPlan;
+use crate::load::sql::identifier;
+use crate::load::state::{State, StateTables, TableRow};
+use crate::load::statements::{Facts, Script, Target, compile};
+use crate::warehouse::apply::{Phases, apply};
+
+/// What a load came to.
+pub struct Report {
+    /// What follows.
+    pub outcome: Outcome,
+    /// Where the time went, in seconds.
+    pub phases: Phases,
+}
+
+/// Applies a load. Errors on the way become outcomes.
+pub async fn run(shared: &Shared, target: &Target, load: &LoadPlan, row: Option<&TableRow>, load_id: &str) -> Report {
+    let nothing = |outcome| Report { outcome, phases: Phases::new() };
+    let Ok(_permit) = shared.permits.acquire().await else {
+        return nothing(Outcome::Retry(Failure::retry("the process is shutting down")));
+    };
+    match attempt(shared, target, load, row, load_id).await {
+        Ok(report) => report,
+        Err(failure) => nothing(ended(failure)),
+    }
+}
+
+/// What a failure outside the transaction means. Halting ones that come from the claims' documents can be told apart by lineage.
+fn ended(failure: Failure) -> Outcome {
+    match failure.class {
+        Class::Retry => Outcome::Retry(failure),
+        Class::Halt | Class::Stop => {
+            Outcome::Halt { separable: failure.at.key.is_some(), failure, partition: None }
+        }
+    }
+}
+
+async fn attempt(
+    shared: &Shared,
+    target: &Target,
+    load: &LoadPlan,
+    row: Option<&TableRow>,
+    load_id: &str,
+) -> Result<Report, Failure> {
+    let known = known_plans(shared, load, row).await?;
+    let authorization = (shared.authorization)()?;
+    let mut session = shared.pool.take().await.map_err(|failure| connecting(&failure))?;
+    let catalog = if load.groups.is_empty() { Vec::new() } else { catalog(&mut *session, target).await? };
+    let manifests: Vec<(String, String)> = (0..load.groups.len())
+        .map(|part| (shared.store.bucket().to_owned(), manifest_key(&shared.prefix, &shared.target, load_id, part)))
+        .collect();
+    let facts = Facts {
+        load,
+        load_id,
+        plans: &known,
+        known: row.and_then(|row| row.plan.as_ref()).and_then(|id| known.get(id)),
+        table_row: row,
+        catalog: &catalog,
+        manifests: &manifests,
+        region: shared.store.region(),
+        now_ms: shared.world.now_ms(),
+    };
+    let script = match compile(target, &facts) {
+        Ok(script) => script,
+        Err(failure) => {
+            shared.pool.give(session);
+            return Err(failure);
+        }
+    };
+    failpoint::hit("C17").await?;
+    put_documents(shared, load, &script, &manifests).await?;
+    failpoint::hit("C18").await?;
+    let ended = apply(&mut *session, &script, load, row, &authorization, &*shared.world).await;
+    if ended.clean {
+        shared.pool.give(session);
+    }
+    debug!(load_id, mode = ?script.mode, "load ended");
+    Ok(Report { outcome: ended.outcome, phases: ended.phases })
+}
+
+async fn known_plans(shared: &Shared, load: &LoadPlan, row: Option<&TableRow>) -> Result<BTreeMap<PlanId, Plan>, Failure> {
+    let own = shared.store.bucket();
+    let of_groups = load.groups.iter().map(|group| (&group.key.plan, group.key.bucket.as_str()));
+    let of_table = row.and_then(|row| row.plan.as_ref()).map(|id| (id, own));
+    let mut known = BTreeMap::new();
+    for (id, bucket) in of_groups.chain(of_table) {
+        if !known.contains_key(id) {
+            let plan: Arc<Plan> = shared.plans.get(&*shared.store, bucket, &shared.prefix, id).await?;
+            known.insert(id.clone(), Plan::clone(&plan));
+        }
+    }
+    Ok(known)
+}
+
+/// The table's own plan and the manifests lie on S3 before the transaction that names them begins.
+async fn put_documents(shared: &Shared, load: &LoadPlan, script: &Script, manifests: &[(String, String)]) -> Result<(), Failure> {
+    if let Some(plan) = &script.plan {
+        shared.plans.put(&*shared.store, &shared.prefix, plan).await?;
+    }
+    for (group, (_, key)) in load.groups.iter().zip(manifests) {
+        let document = manifest::document(&group.entries());
+        let put = shared.store.put_if_absent(plans::object(key.clone(), document)).await;
+        put.map_err(|failure| failure.context("put the manifest"))?;
+    }
+    Ok(())
+}
+
+/// The target's columns as the catalog has them now.
+///
+/// # Errors
+/// When the catalog cannot be read.
+pub async fn catalog(session: &mut dyn Session, target: &Target) -> Result<Vec<Present>, Failure> {
+    let answer = session.run(&evolve::read(&target.table)?).await.map_err(|failure| asking("read the catalog", &failure))?;
+    Ok(evolve::parse(&answer))
+}
+
+/// Reads a table's state under the lock, creating its state tables first where they are missing (rules 14, 18).
+///
+/// # Errors
+/// When the warehouse does not answer or refuses.
+pub async fn read_state(shared: &Shared, target: &Target) -> Result<State, Failure> {
+    let mut session = shared.pool.take().await.map_err(|failure| connecting(&failure))?;
+    let tables = StateTables::of(&target.table, &target.state_schema);
+    if !has_state(&mut *session, target).await? {
+        let schema = format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(&target.state_schema));
+        let creates = shared.create_schemas.then_some(schema).into_iter().chain(tables.create());
+        for statement in creates {
+            session.run(&statement).await.map_err(|failure| asking("create the state tables", &failure))?;
+        }
+    }
+    let locked = ["BEGIN".to_owned(), tables.lock()];
+    for statement in &locked {
+        session.run(statement).await.map_err(|failure| asking("lock the state table", &failure))?;
+    }
+    let answer = session.run(&tables.read()).await.map_err(|failure| asking("read the checkpoints", &failure))?;
+    session.run("COMMIT").await.map_err(|failure| asking("unlock the state table", &failure))?;
+    shared.pool.give(session);
+    State::parse(&answer)
+}
+
+/// Whether both state tables exist.
+///
+/// # Errors
+/// When the catalog cannot be read.
+pub async fn has_state(session: &mut dyn Session, target: &Target) -> Result<bool, Failure> {
+    for table in [target.table.state(&target.state_schema), target.table.ledger(&target.state_schema)] {
+        let answer = session.run(&evolve::read(&table)?).await.map_err(|failure| asking("read the catalog", &failure))?;
+        if answer.rows.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A failed connection as a failure.
+#[must_use]
+pub fn connecting(failure: &SqlFailure) -> Failure {
+    asking("connect to Redshift", failure)
+}
+
+fn asking(doing: &str, failure: &SqlFailure) -> Failure {
+    meaning(None, failure).failure().clone().context(doing)
+}

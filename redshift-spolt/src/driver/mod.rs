@@ -1,0 +1,57 @@
+//! Joins the pure machines to Kafka, S3 and the warehouse: it turns the world into events and actions into effects, and decides nothing.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`port`] | the traits through which signals come and progress goes |
+//! | [`table`] | one task per table: feeds its machine, carries out what it asks for |
+//! | [`load`] | one load: plan documents, manifests, session, script |
+//! | [`owner`] | starts and ends table tasks as the loader group says (rule 14) |
+//! | [`kafka`] | the real signal reader, membership and progress topic |
+//! | [`plans`] | plan documents by id, bounded |
+//! | [`watch`] | metrics, and what `/state` shows |
+
+use std::sync::Arc;
+
+use runtime::port::{ObjectStore, World};
+use tokio::sync::Semaphore;
+
+use crate::load::machine::Limits;
+use crate::warehouse::pool::Pool;
+
+pub mod kafka;
+pub mod load;
+pub mod owner;
+pub mod plans;
+pub mod port;
+pub mod table;
+pub mod watch;
+
+/// What all tables of one process share.
+pub struct Shared {
+    /// Name of the target cluster.
+    pub target: String,
+    /// Prefix of all objects in the bucket.
+    pub prefix: String,
+    /// Limits of every load.
+    pub limits: Limits,
+    /// Create schemas that do not exist.
+    pub create_schemas: bool,
+    /// The authorization clause of COPY, read anew for every load since keys rotate.
+    pub authorization: Box<dyn Fn() -> runtime::port::Result<String> + Send + Sync>,
+    /// The bucket.
+    pub store: Arc<dyn ObjectStore>,
+    /// Sessions.
+    pub pool: Pool,
+    /// Loads that may run at once.
+    pub permits: Arc<Semaphore>,
+    /// Plan documents.
+    pub plans: plans::Plans,
+    /// Signals.
+    pub signals: Arc<dyn port::Signals>,
+    /// Where progress is told.
+    pub progress: Arc<dyn port::Progress>,
+    /// Time and randomness.
+    pub world: Arc<dyn World>,
+    /// Metrics and state.
+    pub watch: watch::Watch,
+}

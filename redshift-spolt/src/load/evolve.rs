@@ -1,0 +1,320 @@
+//! What the target lacks of what the claims have: forward only (rule 17, invariant I7).
+//!
+//! It creates the table, adds columns and widens VARCHAR. Every other difference of type stops the table with the reason; the full
+//! migrations have their place here when they come.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::failure::Failure;
+use common::plan::{META_COLUMNS, ORIGIN_COLUMNS, Plan};
+use common::table::ColumnType;
+use runtime::port::Answer;
+
+use super::names::TableName;
+use super::sql::{fill, literal};
+
+/// The widths that a VARCHAR without a limit is given: the smallest that holds what was seen. Few steps, since each widening is a
+/// statement of its own outside the load, and wide columns cost memory in queries (redshift.md 2.1).
+pub const WIDTHS: [u32; 6] = [64, 256, 1024, 4096, 16_384, 65_535];
+
+/// Width of a staged TIME or TIMETZ text.
+const TIME_TEXT: u32 = 32;
+
+/// How changes become rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// The last row of a key stays.
+    Upsert,
+    /// Every change becomes a row, with its operation.
+    Append,
+}
+
+impl Mode {
+    /// The mode that holds for a plan: without a key there is nothing to update by.
+    #[must_use]
+    pub fn of(wanted: Mode, plan: &Plan) -> Mode {
+        if plan.key_columns().is_empty() { Mode::Append } else { wanted }
+    }
+
+    /// Meta columns that the target has, in order: the row's last writer, and for a changelog its operation and time.
+    #[must_use]
+    pub fn meta_columns(self) -> Vec<(&'static str, ColumnType)> {
+        META_COLUMNS
+            .iter()
+            .filter(|column| {
+                ORIGIN_COLUMNS.contains(&column.name)
+                    || (self == Mode::Append && matches!(column.name, "_kafka_op" | "_kafka_timestamp"))
+            })
+            .map(|column| (column.name, column.ty))
+            .collect()
+    }
+}
+
+/// A column as the table should have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Name.
+    pub name: String,
+    /// Type; a VARCHAR always has its width here.
+    pub ty: ColumnType,
+    /// Part of the key, so NOT NULL from the start.
+    pub key: bool,
+    /// What rows have that know nothing of the column, as field text.
+    pub default: Option<String>,
+    /// Longest value that the load brings, in bytes; 0 if unknown or not text.
+    pub longest: u32,
+}
+
+/// A column as the catalog has it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Present {
+    /// Name.
+    pub name: String,
+    /// Type as the catalog spells it.
+    pub ty: String,
+    /// Width of a character column, in bytes.
+    pub width: Option<u32>,
+    /// Precision of a DECIMAL.
+    pub precision: Option<u32>,
+    /// Scale of a DECIMAL.
+    pub scale: Option<u32>,
+    /// Whether NULL is allowed.
+    pub nullable: bool,
+}
+
+/// The statement that reads the columns of a table; its answer goes to [`parse`].
+///
+/// # Errors
+/// When the name cannot be written as a literal.
+pub fn read(table: &TableName) -> Result<String, Failure> {
+    let (schema, name) = (literal(&table.schema)?, literal(&table.name)?);
+    Ok(fill(include_str!("../../../sql/read_catalog.sql"), &[("schema", &schema), ("table", &name)]))
+}
+
+/// Reads the answer of [`read`]; no rows means no table.
+#[must_use]
+pub fn parse(answer: &Answer) -> Vec<Present> {
+    let text = |row: &Vec<Option<String>>, index: usize| row.get(index).cloned().flatten().unwrap_or_default();
+    let number = |row: &Vec<Option<String>>, index: usize| text(row, index).trim().parse().ok();
+    answer
+        .rows
+        .iter()
+        .map(|row| Present {
+            name: text(row, 0).trim().to_owned(),
+            ty: text(row, 1).trim().to_lowercase(),
+            width: number(row, 2),
+            precision: number(row, 3),
+            scale: number(row, 4),
+            nullable: !matches!(text(row, 5).trim().to_lowercase().as_str(), "no" | "f" | "false"),
+        })
+        .collect()
+}
+
+/// The columns of all plans together, in order of first sight: those of `known` (what the table already had) first.
+///
+/// # Errors
+/// When one column has two types, or the plans disagree about the key.
+pub fn union(known: Option<&Plan>, plans: &[&Plan]) -> Result<Plan, Failure> {
+    let mut all = Plan::default();
+    let mut key: Option<Vec<String>> = None;
+    for plan in known.into_iter().chain(plans.iter().copied()) {
+        let own: Vec<String> = plan.key_columns().iter().map(|column| column.name.clone()).collect();
+        match &key {
+            Some(key) if *key != own => return Err(key_changed(key, &own)),
+            _ => key = Some(own),
+        }
+        for column in &plan.columns {
+            match all.columns.iter_mut().find(|known| known.name == column.name) {
+                None => all.columns.push(column.clone()),
+                Some(known) => {
+                    known.ty = joined(known.ty, column.ty).ok_or_else(|| {
+                        Failure::halt(format!("the column is `{}` in one schema and `{}` in another", known.ty, column.ty))
+                            .column(&column.name)
+                            .hint("type changes other than a longer VARCHAR are not migrated yet; rename the field, or reload the table")
+                    })?;
+                    known.nullable |= column.nullable;
+                    known.default = column.default.clone().or(known.default.take());
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn key_changed(before: &[String], after: &[String]) -> Failure {
+    Failure::halt(format!("the key of the table changed from `{}` to `{}`", before.join(", "), after.join(", ")))
+        .hint("rows under the old key could no longer be found; load the topic into a new table by a rewrite rule")
+}
+
+/// One type that holds both, where only lengths differ.
+fn joined(a: ColumnType, b: ColumnType) -> Option<ColumnType> {
+    match (a, b) {
+        (ColumnType::Varchar { limit: x }, ColumnType::Varchar { limit: y }) => {
+            Some(ColumnType::Varchar { limit: x.zip(y).map(|(x, y)| x.max(y)) })
+        }
+        (ColumnType::Varbyte { limit: x }, ColumnType::Varbyte { limit: y }) => {
+            Some(ColumnType::Varbyte { limit: x.zip(y).map(|(x, y)| x.max(y)) })
+        }
+        (a, b) => (a == b).then_some(a),
+    }
+}
+
+/// The data columns as the table should have them, with widths chosen: from configuration, else as declared, else the smallest of
+/// [`WIDTHS`] that holds what the claims have seen.
+///
+/// # Errors
+/// When a value is longer than the configuration allows, or than any VARCHAR.
+pub fn wanted(plan: &Plan, configured: &BTreeMap<String, u32>, longest: &BTreeMap<&str, u32>) -> Result<Vec<Wanted>, Failure> {
+    plan.columns
+        .iter()
+        .map(|column| {
+            let seen = longest.get(column.name.as_str()).copied().unwrap_or(0);
+            let seen = seen.max(column.default.as_ref().map_or(0, |text| u32::try_from(text.len()).unwrap_or(u32::MAX)));
+            let ty = match column.ty {
+                ColumnType::Varchar { limit } => {
+                    let declared = limit.filter(|limit| *limit >= seen && *limit <= WIDTHS[5]);
+                    let width = configured.get(&column.name).copied().or(declared).or(fitting(seen));
+                    let fits = width.filter(|width| *width >= seen);
+                    ColumnType::Varchar { limit: Some(fits.ok_or_else(|| too_long(&column.name, seen, width))?) }
+                }
+                other => other,
+            };
+            let text = column.ty.is_text();
+            Ok(Wanted {
+                name: column.name.clone(),
+                ty,
+                key: column.key.is_some(),
+                default: column.default.clone(),
+                longest: if text { seen } else { 0 },
+            })
+        })
+        .collect()
+}
+
+fn too_long(column: &str, seen: u32, width: Option<u32>) -> Failure {
+    let (limit, hint) = match width {
+        Some(width) => (width, "raise its width in the topic's `varchar` setting, or remove the setting"),
+        None => (WIDTHS[5], "Redshift has no longer text; leave the column out, or shorten it at the source"),
+    };
+    Failure::halt(format!("a value of `{seen}` bytes does not fit `VARCHAR({limit})`")).column(column).hint(hint)
+}
+
+fn fitting(bytes: u32) -> Option<u32> {
+    WIDTHS.into_iter().find(|width| *width >= bytes)
+}
+
+/// What must happen to the target before the load fits it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Evolution {
+    /// The table does not exist.
+    pub create: bool,
+    /// Columns to add inside the transaction.
+    pub add: Vec<Wanted>,
+    /// VARCHAR columns to widen before it, with their new width.
+    pub widen: Vec<(String, u32)>,
+}
+
+/// Compares the catalog with what is wanted (data columns, then the meta columns of the mode).
+///
+/// # Errors
+/// When a column has a type that the wanted one cannot be stored in, or a column that no load fills does not allow NULL.
+pub fn compare(present: &[Present], wanted: &[Wanted], mode: Mode) -> Result<Evolution, Failure> {
+    if present.is_empty() {
+        return Ok(Evolution { create: true, ..Evolution::default() });
+    }
+    let by_name: BTreeMap<&str, &Present> = present.iter().map(|column| (column.name.as_str(), column)).collect();
+    let mut evolution = Evolution::default();
+    let meta = mode.meta_columns().into_iter().map(|(name, ty)| Wanted {
+        name: name.to_owned(),
+        ty,
+        key: false,
+        default: None,
+        longest: 0,
+    });
+    let all: Vec<Wanted> = wanted.iter().cloned().chain(meta).collect();
+    for column in &all {
+        match by_name.get(column.name.as_str()) {
+            None if column.key => {
+                return Err(Failure::halt("the table lacks a key column").column(&column.name).hint(
+                    "the table was made by something else; drop it and let redshift-spolt create it, or give the topic another table",
+                ));
+            }
+            None => evolution.add.push(column.clone()),
+            Some(present) => match accepts(present, column) {
+                Fit::Fits => {}
+                Fit::Widen(width) => evolution.widen.push((column.name.clone(), width)),
+                Fit::Differs => return Err(type_differs(present, column)),
+            },
+        }
+    }
+    let filled: BTreeSet<&str> = all.iter().map(|column| column.name.as_str()).collect();
+    if let Some(stray) = present.iter().find(|column| !column.nullable && !filled.contains(column.name.as_str())) {
+        return Err(Failure::halt("the column does not allow NULL, and the source has no such field")
+            .column(&stray.name)
+            .hint("drop the column, or its NOT NULL by rebuilding the table"));
+    }
+    Ok(evolution)
+}
+
+fn type_differs(present: &Present, column: &Wanted) -> Failure {
+    let shown = match (present.width, present.precision.zip(present.scale)) {
+        (Some(width), _) => format!("{}({width})", present.ty),
+        (None, Some((precision, scale))) if present.ty == "numeric" => format!("numeric({precision},{scale})"),
+        _ => present.ty.clone(),
+    };
+    Failure::halt(format!("the table has the column as `{shown}`, the source now as `{}`", column.ty)).column(&column.name).hint(
+        "type changes other than a longer VARCHAR are not migrated yet; convert the column by hand, or load the topic into a new \
+         table by a rewrite rule",
+    )
+}
+
+enum Fit {
+    Fits,
+    Widen(u32),
+    Differs,
+}
+
+/// Whether every value of the wanted type can be stored in the present column as it is.
+fn accepts(present: &Present, column: &Wanted) -> Fit {
+    let name = present.ty.split('(').next().unwrap_or_default().trim();
+    let one_of = |names: &[&str]| if names.contains(&name) { Fit::Fits } else { Fit::Differs };
+    match column.ty {
+        ColumnType::Varchar { limit } => {
+            if !matches!(name, "character varying" | "varchar") {
+                return Fit::Differs;
+            }
+            let wanted = limit.unwrap_or(WIDTHS[5]);
+            match present.width {
+                Some(width) if width < wanted => Fit::Widen(wanted),
+                _ => Fit::Fits,
+            }
+        }
+        ColumnType::Boolean => one_of(&["boolean", "bool"]),
+        ColumnType::SmallInt => one_of(&["smallint", "int2", "integer", "int4", "bigint", "int8"]),
+        ColumnType::Integer => one_of(&["integer", "int4", "bigint", "int8"]),
+        ColumnType::BigInt => one_of(&["bigint", "int8"]),
+        ColumnType::Real => one_of(&["real", "float4", "double precision", "float8"]),
+        ColumnType::Double => one_of(&["double precision", "float8"]),
+        ColumnType::Decimal { precision, scale } => {
+            let same = present.scale == Some(u32::from(scale));
+            let enough = present.precision.is_some_and(|present| present >= u32::from(precision));
+            if matches!(name, "numeric" | "decimal") && same && enough { Fit::Fits } else { Fit::Differs }
+        }
+        ColumnType::Date => one_of(&["date"]),
+        ColumnType::Time => one_of(&["time", "time without time zone"]),
+        ColumnType::TimeTz => one_of(&["timetz", "time with time zone"]),
+        ColumnType::Timestamp => one_of(&["timestamp", "timestamp without time zone"]),
+        ColumnType::TimestampTz => one_of(&["timestamptz", "timestamp with time zone"]),
+        ColumnType::Super => one_of(&["super", "jsonb", "json"]),
+        ColumnType::Varbyte { .. } => one_of(&["varbyte", "binary varying", "bytea", "varbinary"]),
+    }
+}
+
+/// Type of a column in the stage, where COPY fills it: wide enough for what this load brings, and for what the target holds.
+#[must_use]
+pub fn staged(column: &Wanted) -> ColumnType {
+    match column.ty {
+        ColumnType::Time | ColumnType::TimeTz => ColumnType::Varchar { limit: Some(TIME_TEXT) },
+        other => other,
+    }
+}

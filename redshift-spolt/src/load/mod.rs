@@ -1,0 +1,25 @@
+//! The pure half of the loader: which claims one transaction takes, which statements it consists of, and what follows from each
+//! outcome. Nothing here waits, reads a clock or reaches the world; the driver carries out what [`Machine::step`] asks for.
+//!
+//! | module | what it decides |
+//! |---|---|
+//! | [`machine`] | per table: when to read, to load, to retry, to halt (rules 14-18) |
+//! | [`run`] | which claims go into one transaction, and in which COPY statements (rule 16) |
+//! | [`state`] | the table's state rows: their layout, their reading, their first creation (rule 14) |
+//! | [`names`] | topic -> table -> state tables |
+//! | [`evolve`] | what the target lacks (forward only) |
+//! | [`statements`] | the transaction as an ordered list of statements with what each must answer (rule 17) |
+//! | [`outcome`] | what an answer of the warehouse means (rule 18, redshift.md 8.5) |
+//! | [`sql`] | identifiers and literals |
+
+pub mod evolve;
+pub mod machine;
+pub mod names;
+pub mod outcome;
+pub mod run;
+pub mod sql;
+pub mod state;
+pub mod statements;
+
+pub use machine::{Action, Event, Machine};
+pub use run::LoadPlan;

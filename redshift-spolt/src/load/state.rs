@@ -1,0 +1,159 @@
+//! A target table's state rows (rule 14): their layout, how they are read, and what they say.
+//!
+//! Per target table there are two tables in the state schema. `{schema}__{table}__state` has one row of kind `lineage` per source
+//! partition (a reset moves its incarnation) and one row of kind `table`. `{schema}__{table}__ledger` has one row per applied claim.
+
+use std::collections::BTreeMap;
+
+use common::chain::Position;
+use common::failure::Failure;
+use common::ids::{Incarnation, Offset, Partition};
+use common::plan::PlanId;
+use runtime::port::Answer;
+
+use super::names::TableName;
+use super::sql::fill;
+
+/// What the state table says of one source partition.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Checkpoint {
+    /// Source cluster.
+    pub cluster: String,
+    /// Upstream topic.
+    pub topic: String,
+    /// How far it is applied.
+    pub position: Position,
+    /// First signal that may still matter.
+    pub signal_next: Offset,
+}
+
+/// What the state table says of the table as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TableRow {
+    /// Loads committed so far.
+    pub serial: i64,
+    /// Load that created the target.
+    pub generation: String,
+    /// Plan that has all columns that were ever loaded; `None` before the first rows.
+    pub plan: Option<PlanId>,
+}
+
+/// All of a table's state.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct State {
+    /// By source partition.
+    pub lineages: BTreeMap<Partition, Checkpoint>,
+    /// `None` before the first load.
+    pub table: Option<TableRow>,
+}
+
+/// Statements about the state tables of one target table.
+#[derive(Debug, Clone)]
+pub struct StateTables {
+    /// Delimited name of the state table.
+    pub state: String,
+    /// Delimited name of the ledger.
+    pub ledger: String,
+}
+
+impl StateTables {
+    /// The state tables of a target table.
+    #[must_use]
+    pub fn of(table: &TableName, state_schema: &str) -> StateTables {
+        StateTables { state: table.state(state_schema).sql(), ledger: table.ledger(state_schema).sql() }
+    }
+
+    fn fill(&self, template: &str) -> String {
+        fill(template, &[("state", &self.state), ("ledger", &self.ledger)])
+    }
+
+    /// Creates both tables where they are missing.
+    #[must_use]
+    pub fn create(&self) -> [String; 2] {
+        [self.fill(include_str!("../../../sql/create_state.sql")), self.fill(include_str!("../../../sql/create_ledger.sql"))]
+    }
+
+    /// Waits for every writer of the state and excludes others until the transaction ends (rules 17, 18).
+    #[must_use]
+    pub fn lock(&self) -> String {
+        self.fill(include_str!("../../../sql/lock_state.sql"))
+    }
+
+    /// Reads all state rows; the answer goes to [`State::parse`].
+    #[must_use]
+    pub fn read(&self) -> String {
+        self.fill(include_str!("../../../sql/read_state.sql"))
+    }
+}
+
+impl State {
+    /// Reads the answer of [`StateTables::read`].
+    ///
+    /// # Errors
+    /// When a row is malformed, or a lineage or the table has more than one row: then nothing may be applied by them.
+    pub fn parse(answer: &Answer) -> Result<State, Failure> {
+        let mut state = State::default();
+        for row in &answer.rows {
+            let malformed = || Failure::halt(format!("state row is malformed: `{row:?}`")).hint(BY_HAND);
+            let text = |index: usize| row.get(index).and_then(Option::as_deref);
+            let number = |index: usize| text(index).and_then(|text| text.parse::<i64>().ok()).ok_or_else(malformed);
+            match text(0) {
+                Some("table") => {
+                    let table = TableRow {
+                        serial: number(6)?,
+                        generation: text(7).unwrap_or_default().to_owned(),
+                        plan: text(8).map(|plan| PlanId(plan.to_owned())),
+                    };
+                    if state.table.replace(table).is_some() {
+                        return Err(Failure::halt("the state has more than one row of kind `table`").hint(BY_HAND));
+                    }
+                }
+                Some("lineage") => {
+                    let partition = Partition(i32::try_from(number(4)?).map_err(|_| malformed())?);
+                    let position = Position {
+                        incarnation: Incarnation(u32::try_from(number(3)?).map_err(|_| malformed())?),
+                        next: Offset(number(5)?),
+                    };
+                    let checkpoint = Checkpoint {
+                        cluster: text(1).ok_or_else(malformed)?.to_owned(),
+                        topic: text(2).ok_or_else(malformed)?.to_owned(),
+                        position,
+                        signal_next: Offset(number(9)?),
+                    };
+                    if let Some(other) = state.lineages.insert(partition, checkpoint) {
+                        return Err(Failure::halt(format!("the state has more than one row of a partition, at `{}` and `{position}`", other.position))
+                            .topic(other.topic)
+                            .partition(partition)
+                            .hint(BY_HAND));
+                    }
+                }
+                _ => return Err(malformed()),
+            }
+        }
+        Ok(state)
+    }
+}
+
+const BY_HAND: &str = "somebody wrote to the state table by hand; restore it from a snapshot together with its target table";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(text: &str) -> Vec<Option<String>> {
+        text.split('|').map(|field| (field != "-").then(|| field.to_owned())).collect()
+    }
+
+    #[test]
+    fn rows_read_back_and_doubles_are_refused() {
+        let lineage = "lineage|c|t|0|3|17|-|-|-|5";
+        let answer = Answer { rows: vec![row(lineage), row("table|-|-|-|-|-|4|g|p|-")], affected: 2 };
+        let state = State::parse(&answer).unwrap();
+        let checkpoint = &state.lineages[&Partition(3)];
+        assert_eq!((checkpoint.position.next, checkpoint.signal_next), (Offset(17), Offset(5)));
+        assert_eq!(state.table.unwrap().plan, Some(PlanId("p".into())));
+        let doubled = Answer { rows: vec![row(lineage), row(lineage)], affected: 2 };
+        assert!(State::parse(&doubled).is_err());
+        assert!(State::parse(&Answer { rows: vec![row("lineage|c|t|0|x|17|-|-|-|5")], affected: 1 }).is_err());
+    }
+}

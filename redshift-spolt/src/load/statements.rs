@@ -1,0 +1,542 @@
+//! One load as an ordered list of statements with what each must answer (rule 17).
+//!
+//! Only what both Redshift and PostgreSQL 15 know is written: no QUALIFY, MERGE, RETURNING or ON CONFLICT; one statement per message;
+//! every identifier delimited. Nothing that commits (TRUNCATE, VACUUM, ALTER TYPE, APPEND) stands between BEGIN and COMMIT.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use common::claim::{Compression, Kind};
+use common::failure::Failure;
+use common::mutant::Mutant;
+use common::plan::{META_COLUMNS, Plan, PlanId};
+use common::table::ColumnType;
+
+use super::evolve::{self, Mode, Present, Wanted};
+use super::names::TableName;
+use super::run::{Group, LoadPlan, Run};
+use super::sql::{fill, identifier, literal, timestamp};
+use super::state::{StateTables, TableRow};
+
+/// Stands in a COPY for the credentials, which only the executor knows and nobody logs.
+pub const AUTHORIZATION: &str = "{authorization}";
+
+/// The stage: a temporary table that the load creates and drops within its transaction.
+pub const STAGE: &str = "spolt_stage";
+
+/// Rank of a staged row among those of its key.
+const RANK: &str = "_spolt_rank";
+
+/// What a statement is for; also the name of the phase in metrics, and what the failpoints hang on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Purpose {
+    /// Creates the target's schema (before the transaction).
+    CreateSchema,
+    /// Widens a VARCHAR (before the transaction: it cannot run inside).
+    Widen,
+    /// Opens the transaction.
+    Begin,
+    /// Locks the state table.
+    Lock,
+    /// Reads the checkpoints.
+    ReadState,
+    /// Reads the catalog again, now that nobody else can change the table by these rules.
+    ReadCatalog,
+    /// Creates the first state rows.
+    FirstRows,
+    /// Creates the target.
+    CreateTarget,
+    /// Adds a column.
+    AddColumn,
+    /// Gives existing rows a new column's default.
+    FillDefault,
+    /// Creates the stage.
+    CreateStage,
+    /// Loads one group.
+    Copy,
+    /// Asks how many rows that were.
+    CountRows,
+    /// Removes staged rows that are applied already.
+    Trim,
+    /// Removes target rows that the stage replaces.
+    DeleteTarget,
+    /// Inserts what is new.
+    InsertTarget,
+    /// Drops the stage.
+    DropStage,
+    /// Moves the checkpoints by compare-and-set.
+    Checkpoint,
+    /// Moves the table's row by compare-and-set.
+    TableRow,
+    /// Records the applied claims.
+    Ledger,
+    /// Ends the transaction.
+    Commit,
+}
+
+impl Purpose {
+    /// Phase of the load, as metrics and logs name it.
+    #[must_use]
+    pub fn phase(self) -> &'static str {
+        match self {
+            Purpose::CreateSchema | Purpose::Widen | Purpose::CreateTarget | Purpose::AddColumn | Purpose::FillDefault => "evolve",
+            Purpose::Begin | Purpose::Lock | Purpose::ReadState | Purpose::ReadCatalog => "lock",
+            Purpose::CreateStage | Purpose::Copy | Purpose::CountRows => "copy",
+            Purpose::Trim | Purpose::DeleteTarget | Purpose::InsertTarget | Purpose::DropStage => "merge",
+            Purpose::FirstRows | Purpose::Checkpoint | Purpose::TableRow | Purpose::Ledger => "checkpoint",
+            Purpose::Commit => "commit",
+        }
+    }
+}
+
+/// What a statement must answer for the load to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expect {
+    /// Anything but an error.
+    Done,
+    /// The checkpoints of the plan; others mean that somebody was faster.
+    State,
+    /// This catalog; another means that somebody changed the table meanwhile.
+    Catalog(Vec<Present>),
+    /// So many rows in the last COPY, else a claim is untrue.
+    CopyCount(u64),
+    /// So many rows touched, else the compare-and-set failed.
+    Affected(u64),
+}
+
+/// One message to the warehouse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Its text; COPY holds [`AUTHORIZATION`].
+    pub sql: String,
+    /// What it must answer.
+    pub expect: Expect,
+}
+
+/// A target table and how it is loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The table.
+    pub table: TableName,
+    /// Schema of its state tables.
+    pub state_schema: String,
+    /// Create the target's schema when it is missing.
+    pub create_schemas: bool,
+    /// How changes become rows, if there is a key.
+    pub mode: Mode,
+    /// Configured widths of text columns, in bytes.
+    pub varchar: BTreeMap<String, u32>,
+}
+
+/// What is known when a load is compiled.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    /// What to apply.
+    pub load: &'a LoadPlan,
+    /// Identity of the load.
+    pub load_id: &'a str,
+    /// The documents of the plans of all groups.
+    pub plans: &'a BTreeMap<PlanId, Plan>,
+    /// Plan with all columns that the table had so far.
+    pub known: Option<&'a Plan>,
+    /// The table's state row.
+    pub table_row: Option<&'a TableRow>,
+    /// The target as the catalog has it.
+    pub catalog: &'a [Present],
+    /// Bucket and key of each group's manifest.
+    pub manifests: &'a [(String, String)],
+    /// Region of the manifests' bucket.
+    pub region: &'a str,
+    /// For the rows' `updated_at`, milliseconds since 1970.
+    pub now_ms: i64,
+}
+
+/// A compiled load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// Run one by one, each committed by itself; idempotent.
+    pub before: Vec<Statement>,
+    /// From BEGIN to COMMIT.
+    pub transaction: Vec<Statement>,
+    /// The table's state row afterwards.
+    pub row: TableRow,
+    /// Plan with all columns that the table then has; its document must lie on S3 before COMMIT. `None` when nothing was ever loaded.
+    pub plan: Option<Plan>,
+    /// The mode that holds.
+    pub mode: Mode,
+}
+
+/// Compiles a load.
+///
+/// # Errors
+/// When the claims do not fit the table, with the reason.
+pub fn compile(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> {
+    compile_inner(target, facts).map_err(|failure| failure.table(target.table.to_string()))
+}
+
+fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> {
+    let tables = StateTables::of(&target.table, &target.state_schema);
+    let plans: Vec<&Plan> = facts.load.groups.iter().filter_map(|group| facts.plans.get(&group.key.plan)).collect();
+    let plan = evolve::union(facts.known, &plans)?;
+    let mode = Mode::of(target.mode, &plan);
+    let mut script = Script {
+        before: Vec::new(),
+        transaction: Vec::new(),
+        row: next_row(facts, &plan),
+        plan: (!plan.columns.is_empty()).then(|| plan.clone()),
+        mode,
+    };
+    let mut out = Writer { list: Vec::new() };
+    out.add(Purpose::Begin, "BEGIN".into(), Expect::Done);
+    if !Mutant::NoLockNoCompareAndSet.is_on() {
+        out.add(Purpose::Lock, tables.lock(), Expect::Done);
+    }
+    out.add(Purpose::ReadState, tables.read(), Expect::State);
+    first_rows(&mut out, &tables, facts)?;
+    if !facts.load.groups.is_empty() {
+        let columns = evolve::wanted(&plan, &target.varchar, &facts.load.longest())?;
+        shape(&mut script.before, &mut out, target, facts, &columns, mode)?;
+        stage(&mut out, facts, &columns, mode)?;
+        merge(&mut out, target, facts, &columns, mode);
+    }
+    checkpoint(&mut out, &tables, facts, &script.row)?;
+    ledger(&mut out, &tables, facts)?;
+    out.add(Purpose::Commit, "COMMIT".into(), Expect::Done);
+    script.transaction = out.list;
+    Ok(script)
+}
+
+struct Writer {
+    list: Vec<Statement>,
+}
+
+impl Writer {
+    fn add(&mut self, purpose: Purpose, sql: String, expect: Expect) {
+        self.list.push(Statement { purpose, sql, expect });
+    }
+}
+
+fn next_row(facts: &Facts<'_>, plan: &Plan) -> TableRow {
+    TableRow {
+        serial: facts.table_row.map_or(0, |row| row.serial) + 1,
+        generation: facts.table_row.map_or(facts.load_id, |row| row.generation.as_str()).to_owned(),
+        plan: (!plan.columns.is_empty()).then(|| plan.id()),
+    }
+}
+
+/// The first state rows are made under the lock, after it was seen that there are none: no key would keep a second one out.
+fn first_rows(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    for run in facts.load.runs.iter().filter(|run| run.stored.is_none()) {
+        rows.push(format!(
+            "('lineage', {}, {}, {}, {}, {}, NULL, NULL)",
+            literal(&run.cluster)?,
+            literal(&run.topic)?,
+            run.from.incarnation,
+            run.partition,
+            run.from.next
+        ));
+    }
+    if facts.table_row.is_none() {
+        rows.push(format!("('table', NULL, NULL, NULL, NULL, NULL, 0, {})", literal(facts.load_id)?));
+    }
+    if !rows.is_empty() {
+        let sql = format!(
+            "INSERT INTO {} (\"kind\", \"cluster\", \"topic\", \"incarnation\", \"partition\", \"next_offset\", \"serial\", \"generation\")\nVALUES\n    {}",
+            tables.state,
+            rows.join(",\n    ")
+        );
+        out.add(Purpose::FirstRows, sql, Expect::Affected(rows.len() as u64));
+    }
+    Ok(())
+}
+
+/// Makes the target fit: widening before the transaction, the rest inside.
+fn shape(
+    before: &mut Vec<Statement>,
+    out: &mut Writer,
+    target: &Target,
+    facts: &Facts<'_>,
+    columns: &[Wanted],
+    mode: Mode,
+) -> Result<(), Failure> {
+    let evolution = evolve::compare(facts.catalog, columns, mode)?;
+    if evolution.create && facts.known.is_some() {
+        return Err(Failure::halt("the target table is gone, but its state says that rows were loaded into it").hint(
+            "restore the table, or drop its two state tables as well to load everything again from the beginning",
+        ));
+    }
+    let table = target.table.sql();
+    if evolution.create && target.create_schemas {
+        let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(&target.table.schema));
+        before.push(Statement { purpose: Purpose::CreateSchema, sql, expect: Expect::Done });
+    }
+    let mut expected = facts.catalog.to_vec();
+    for (column, width) in &evolution.widen {
+        let sql = format!("ALTER TABLE {table} ALTER COLUMN {} TYPE VARCHAR({width})", identifier(column));
+        before.push(Statement { purpose: Purpose::Widen, sql, expect: Expect::Done });
+        expected.iter_mut().filter(|present| present.name == *column).for_each(|present| present.width = Some(*width));
+    }
+    out.add(Purpose::ReadCatalog, evolve::read(&target.table)?, Expect::Catalog(expected));
+    if evolution.create {
+        out.add(Purpose::CreateTarget, create_target(&table, columns, mode), Expect::Done);
+    }
+    for column in &evolution.add {
+        let (name, ty) = (identifier(&column.name), column.ty);
+        out.add(Purpose::AddColumn, format!("ALTER TABLE {table} ADD COLUMN {name} {ty}"), Expect::Done);
+        if let Some(default) = &column.default {
+            let sql = format!("UPDATE {table} SET {name} = {}", constant(default, ty)?);
+            out.add(Purpose::FillDefault, sql, Expect::Done);
+        }
+    }
+    Ok(())
+}
+
+/// Neither DEFAULT nor PRIMARY KEY: such columns could never be widened (rule 17). Only the key refuses NULL, since that cannot be
+/// taken back.
+fn create_target(table: &str, columns: &[Wanted], mode: Mode) -> String {
+    let key = mode == Mode::Upsert;
+    let data = columns.iter().map(|column| {
+        let null = if column.key && key { " NOT NULL" } else { "" };
+        format!("{} {}{null}", identifier(&column.name), column.ty)
+    });
+    let meta = mode.meta_columns().into_iter().map(|(name, ty)| format!("{} {ty}", identifier(name)));
+    format!("CREATE TABLE {table} (\n    {}\n)", data.chain(meta).collect::<Vec<_>>().join(",\n    "))
+}
+
+/// A default of a plan as a constant of its column's type.
+fn constant(default: &str, ty: ColumnType) -> Result<String, Failure> {
+    let text = literal(default)?;
+    Ok(match ty {
+        ColumnType::Varchar { .. } => text,
+        ColumnType::Super => format!("JSON_PARSE({text})"),
+        ColumnType::Varbyte { .. } => format!("FROM_HEX({text})"),
+        ty => format!("CAST({text} AS {ty})"),
+    })
+}
+
+/// The stage has the columns of all groups; each COPY names its own, and what it lacks takes the stage's default.
+fn stage(out: &mut Writer, facts: &Facts<'_>, columns: &[Wanted], mode: Mode) -> Result<(), Failure> {
+    let stage = identifier(STAGE);
+    let mut lines = Vec::new();
+    for meta in META_COLUMNS {
+        let ty = match meta.ty {
+            ColumnType::Varchar { limit: None } => ColumnType::Varchar { limit: Some(marks_width(facts.load)) },
+            ty => ty,
+        };
+        lines.push(format!("{} {ty}", identifier(meta.name)));
+    }
+    let lacked = lacked(facts);
+    for column in columns {
+        let mut line = format!("{} {}", identifier(&column.name), evolve::staged(column));
+        // A key that is NULL is found by COPY, which names file, line and column.
+        if column.key && mode == Mode::Upsert {
+            line.push_str(" NOT NULL");
+        }
+        if let Some(default) = column.default.as_ref().filter(|_| lacked.contains(column.name.as_str())) {
+            let staged = evolve::staged(column);
+            let _ = write!(line, " DEFAULT {}", constant(default, staged)?);
+        }
+        lines.push(line);
+    }
+    let sql = format!("CREATE TEMP TABLE {stage} (\n    {}\n)", lines.join(",\n    "));
+    out.add(Purpose::CreateStage, sql, Expect::Done);
+    for (index, group) in facts.load.groups.iter().enumerate() {
+        out.add(Purpose::Copy, copy(facts, index, group)?, Expect::Done);
+        let count = fill(include_str!("../../../sql/copy_count.sql"), &[]);
+        out.add(Purpose::CountRows, count, Expect::CopyCount(group.rows));
+    }
+    Ok(())
+}
+
+/// Longest list of unchanged columns that the load brings: without marks the column is empty.
+fn marks_width(load: &LoadPlan) -> u32 {
+    let marked = load.groups.iter().flat_map(|group| &group.claims).any(|claim| !claim.unchanged.is_empty());
+    if marked { evolve::WIDTHS[5] } else { evolve::WIDTHS[0] }
+}
+
+/// Columns that some group has no field for.
+fn lacked<'a>(facts: &'a Facts<'_>) -> BTreeSet<&'a str> {
+    let of = |plan: &'a Plan| plan.columns.iter().map(|column| column.name.as_str()).collect::<BTreeSet<&str>>();
+    let plans: Vec<BTreeSet<&str>> =
+        facts.load.groups.iter().filter_map(|group| facts.plans.get(&group.key.plan)).chain(facts.known).map(of).collect();
+    let all: BTreeSet<&str> = plans.iter().flatten().copied().collect();
+    all.into_iter().filter(|name| plans.iter().any(|plan| !plan.contains(name))).collect()
+}
+
+fn copy(facts: &Facts<'_>, index: usize, group: &Group) -> Result<String, Failure> {
+    let plan = facts.plans.get(&group.key.plan).ok_or_else(|| Failure::retry(format!("plan `{}` is not at hand", group.key.plan)))?;
+    let (bucket, key) = facts.manifests.get(index).ok_or_else(|| Failure::retry("a manifest is not at hand"))?;
+    if group.key.region != facts.region {
+        return Err(Failure::halt(format!(
+            "the objects lie in region `{}` and their manifest in `{}`, but one COPY reads one region",
+            group.key.region, facts.region
+        ))
+        .hint("set [s3] region and bucket to where the objects are"));
+    }
+    let columns: Vec<String> = META_COLUMNS
+        .iter()
+        .map(|column| identifier(column.name))
+        .chain(plan.columns.iter().map(|column| identifier(&column.name)))
+        .collect();
+    let dialect = &group.key.dialect;
+    let compression = match dialect.compression {
+        Compression::Zstd => "ZSTD",
+        Compression::Gzip => "GZIP",
+    };
+    Ok(format!(
+        "COPY {} ({})\nFROM {}\n{AUTHORIZATION}\nREGION {}\nMANIFEST\nFORMAT AS CSV QUOTE AS {} DELIMITER {} NULL AS {} {compression}\n\
+         DATEFORMAT 'auto' TIMEFORMAT 'auto' COMPUPDATE OFF STATUPDATE OFF",
+        identifier(STAGE),
+        columns.join(", "),
+        literal(&format!("s3://{bucket}/{key}"))?,
+        literal(facts.region)?,
+        literal(&dialect.quote.to_string())?,
+        literal(&dialect.delimiter.to_string())?,
+        literal(&dialect.null)?,
+    ))
+}
+
+fn merge(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: &[Wanted], mode: Mode) {
+    let (stage, table) = (identifier(STAGE), target.table.sql());
+    let trims: Vec<String> = facts
+        .load
+        .runs
+        .iter()
+        .filter_map(|run| Some((run.partition, run.trim?)))
+        .map(|(partition, below)| format!("(\"_kafka_partition\" = {partition} AND \"_kafka_offset\" < {below})"))
+        .collect();
+    if !trims.is_empty() {
+        out.add(Purpose::Trim, format!("DELETE FROM {stage}\nWHERE {}", trims.join("\n   OR ")), Expect::Done);
+    }
+    let keys: Vec<&Wanted> = columns.iter().filter(|column| column.key).collect();
+    if mode == Mode::Upsert {
+        let matches: Vec<String> =
+            keys.iter().map(|key| format!("{table}.{} = {}", identifier(&key.name), value(key, &stage))).collect();
+        let sql = format!("DELETE FROM {table}\nUSING {stage}\nWHERE {}", matches.join("\n  AND "));
+        out.add(Purpose::DeleteTarget, sql, Expect::Done);
+    }
+    out.add(Purpose::InsertTarget, insert(&table, &stage, columns, &keys, mode, facts.load.dedupe), Expect::Done);
+    out.add(Purpose::DropStage, format!("DROP TABLE {stage}"), Expect::Done);
+}
+
+/// Upsert keeps the last (offset, seq) of each key and thereby one of equal rows; a changelog keeps one row per (partition, offset,
+/// seq), and ranks only where claims overlap (M9).
+fn insert(table: &str, stage: &str, columns: &[Wanted], keys: &[&Wanted], mode: Mode, dedupe: bool) -> String {
+    let meta = mode.meta_columns();
+    let names: Vec<String> =
+        columns.iter().map(|c| identifier(&c.name)).chain(meta.iter().map(|(name, _)| identifier(name))).collect();
+    let values: Vec<String> = columns
+        .iter()
+        .map(|column| value(column, "s"))
+        .chain(meta.iter().map(|(name, _)| format!("s.{}", identifier(name))))
+        .collect();
+    let head = format!("INSERT INTO {table} ({})\nSELECT {}\n", names.join(", "), values.join(", "));
+    let rank = identifier(RANK);
+    match mode {
+        Mode::Upsert => {
+            let by: Vec<String> = keys.iter().map(|key| identifier(&key.name)).collect();
+            format!(
+                "{head}FROM (\n    SELECT r.*, ROW_NUMBER() OVER (PARTITION BY {} ORDER BY \"_kafka_offset\" DESC, \"_kafka_seq\" DESC) AS {rank}\n    FROM {stage} AS r\n) AS s\nWHERE s.{rank} = 1 AND s.\"_kafka_op\" <> 'd'",
+                by.join(", ")
+            )
+        }
+        Mode::Append if dedupe => format!(
+            "{head}FROM (\n    SELECT r.*, ROW_NUMBER() OVER (PARTITION BY \"_kafka_partition\", \"_kafka_offset\", \"_kafka_seq\" ORDER BY \"_kafka_op\") AS {rank}\n    FROM {stage} AS r\n) AS s\nWHERE s.{rank} = 1"
+        ),
+        Mode::Append => format!("{head}FROM {stage} AS s"),
+    }
+}
+
+/// A staged column as a value of the target's type.
+fn value(column: &Wanted, from: &str) -> String {
+    let name = identifier(&column.name);
+    match column.ty {
+        ColumnType::Time | ColumnType::TimeTz => format!("CAST({from}.{name} AS {})", column.ty),
+        _ => format!("{from}.{name}"),
+    }
+}
+
+/// Compare-and-set of every lineage that moves, and of the table's row.
+fn checkpoint(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>, row: &TableRow) -> Result<(), Failure> {
+    let (load_id, now) = (literal(facts.load_id)?, timestamp(facts.now_ms));
+    let case = |value: &dyn Fn(&Run) -> String| {
+        let arms: Vec<String> =
+            facts.load.runs.iter().map(|run| format!("WHEN {} THEN {}", run.partition, value(run))).collect();
+        format!("CASE \"partition\" {} END", arms.join(" "))
+    };
+    let mut old = Vec::new();
+    for run in &facts.load.runs {
+        let mut condition = format!(
+            "(\"cluster\" = {} AND \"topic\" = {} AND \"partition\" = {}",
+            literal(&run.cluster)?,
+            literal(&run.topic)?,
+            run.partition
+        );
+        if !Mutant::NoLockNoCompareAndSet.is_on() {
+            let _ = write!(condition, " AND \"incarnation\" = {} AND \"next_offset\" = {}", run.from.incarnation, run.from.next);
+        }
+        condition.push(')');
+        old.push(condition);
+    }
+    let sql = format!(
+        "UPDATE {}\nSET \"incarnation\" = {},\n    \"next_offset\" = {},\n    \"signal_offset\" = {},\n    \"load_id\" = {load_id}, \"updated_at\" = {now}\nWHERE \"kind\" = 'lineage' AND (\n    {}\n)",
+        tables.state,
+        case(&|run| run.to.incarnation.to_string()),
+        case(&|run| run.to.next.to_string()),
+        case(&|run| run.signal_next.to_string()),
+        old.join("\n    OR ")
+    );
+    out.add(Purpose::Checkpoint, sql, Expect::Affected(facts.load.runs.len() as u64));
+    let plan = row.plan.as_ref().map_or(Ok("NULL".to_owned()), |plan| literal(&plan.0))?;
+    let guard = if Mutant::NoLockNoCompareAndSet.is_on() { String::new() } else { format!(" AND \"serial\" = {}", row.serial - 1) };
+    let sql = format!(
+        "UPDATE {}\nSET \"serial\" = {}, \"plan_id\" = {plan}, \"load_id\" = {load_id}, \"updated_at\" = {now}\nWHERE \"kind\" = 'table'{guard}",
+        tables.state, row.serial
+    );
+    out.add(Purpose::TableRow, sql, Expect::Affected(1));
+    Ok(())
+}
+
+fn ledger(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>) -> Result<(), Failure> {
+    let (load_id, now) = (literal(facts.load_id)?, timestamp(facts.now_ms));
+    let mut rows = Vec::new();
+    for claim in facts.load.runs.iter().flat_map(|run| &run.claims) {
+        let (key, sha) = match &claim.object {
+            Some(object) => (literal(&object.key)?, literal(&object.sha256)?),
+            None => ("NULL".to_owned(), "NULL".to_owned()),
+        };
+        rows.push(format!(
+            "({}, {}, {}, {}, '{}', {}, {}, {key}, {sha}, {}, {load_id}, {now})",
+            literal(&claim.cluster)?,
+            literal(&claim.topic)?,
+            claim.incarnation,
+            claim.partition,
+            kind(claim.kind),
+            claim.start,
+            claim.next,
+            claim.rows
+        ));
+    }
+    let sql = format!(
+        "INSERT INTO {} (\"cluster\", \"topic\", \"incarnation\", \"partition\", \"kind\", \"start_offset\", \"next_offset\", \"object_key\", \"sha256\", \"row_count\", \"load_id\", \"applied_at\")\nVALUES\n    {}",
+        tables.ledger,
+        rows.join(",\n    ")
+    );
+    out.add(Purpose::Ledger, sql, Expect::Affected(rows.len() as u64));
+    Ok(())
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Data => "data",
+        Kind::Genesis => "genesis",
+        Kind::Skip => "skip",
+        Kind::Gap => "gap",
+        Kind::Reset => "reset",
+        Kind::Truncate => "truncate",
+        Kind::Horizon => "horizon",
+    }
+}

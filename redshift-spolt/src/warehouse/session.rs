@@ -1,0 +1,143 @@
+//! Sessions over tokio-postgres. Only the simple-query protocol is spoken: no types are looked up, nothing is prepared (redshift.md 5.1).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runtime::config::{ConnectionConfig, SslMode};
+use runtime::port::{Answer, Session, SqlFailure, Warehouse};
+use runtime::secret::ExposeSecret;
+use tokio_postgres::config::SslMode as PgSslMode;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+use super::tls;
+
+/// Idle time before the first keepalive, and between them: NAT tables forget idle connections after a few minutes (redshift.md 5.3).
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Beyond the statement timeout of the server, how long an answer may take before the connection counts as dead.
+const ANSWER_GRACE: Duration = Duration::from_secs(30);
+
+/// Opens sessions with one target cluster.
+#[derive(Debug)]
+pub struct Redshift {
+    connection: ConnectionConfig,
+    application: String,
+    serial: AtomicU64,
+}
+
+impl Redshift {
+    /// Sessions named `redshift-spolt/{target}/{serial}`.
+    #[must_use]
+    pub fn new(connection: ConnectionConfig, target: &str) -> Redshift {
+        Redshift { connection, application: format!("redshift-spolt/{target}"), serial: AtomicU64::new(1) }
+    }
+
+    fn config(&self) -> Result<tokio_postgres::Config, SqlFailure> {
+        let mut config = tokio_postgres::Config::new();
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        config
+            .host(&self.connection.host)
+            .port(self.connection.port)
+            .dbname(&self.connection.database)
+            .user(&self.connection.user)
+            .application_name(format!("{}/{serial}", self.application))
+            .connect_timeout(self.connection.connect_timeout)
+            .keepalives(true)
+            .keepalives_idle(KEEPALIVE)
+            .keepalives_interval(KEEPALIVE)
+            .ssl_mode(match self.connection.sslmode {
+                SslMode::Disable => PgSslMode::Disable,
+                SslMode::Require | SslMode::VerifyFull => PgSslMode::Require,
+            });
+        if let Some(password) = &self.connection.password {
+            // A wrong or missing secret is as final as a wrong password.
+            let secret = password.read().map_err(|failure| SqlFailure {
+                code: Some("28P01".into()),
+                message: failure.to_string(),
+                detail: None,
+            })?;
+            config.password(secret.expose_secret());
+        }
+        Ok(config)
+    }
+
+    async fn open(&self) -> Result<Open, SqlFailure> {
+        let config = self.config()?;
+        let client = if self.connection.sslmode == SslMode::Disable {
+            let (client, connection) = config.connect(NoTls).await.map_err(|error| failed(&error))?;
+            tokio::spawn(connection);
+            client
+        } else {
+            let tls = tls::connector(self.connection.sslmode, self.connection.ca_file.as_deref())?;
+            let (client, connection) = config.connect(tls).await.map_err(|error| failed(&error))?;
+            tokio::spawn(connection);
+            client
+        };
+        Ok(Open { client, patience: self.connection.statement_timeout + ANSWER_GRACE })
+    }
+}
+
+#[async_trait]
+impl Warehouse for Redshift {
+    async fn connect(&self) -> Result<Box<dyn Session>, SqlFailure> {
+        let deadline = self.connection.connect_timeout;
+        let opened = tokio::time::timeout(deadline, self.open()).await;
+        let mut session = opened.map_err(|_| lost(format!("no answer within {} s", deadline.as_secs())))??;
+        let millis = self.connection.statement_timeout.as_millis();
+        session.run(&format!("SET statement_timeout TO {millis}")).await?;
+        Ok(Box::new(session))
+    }
+}
+
+/// An open connection; dropping the client ends the connection's task and closes the socket.
+struct Open {
+    client: Client,
+    patience: Duration,
+}
+
+#[async_trait]
+impl Session for Open {
+    async fn run(&mut self, sql: &str) -> Result<Answer, SqlFailure> {
+        let answered = tokio::time::timeout(self.patience, self.client.simple_query(sql)).await;
+        let messages = answered
+            .map_err(|_| lost(format!("no answer within {} s", self.patience.as_secs())))?
+            .map_err(|error| failed(&error))?;
+        let mut answer = Answer::default();
+        for message in messages {
+            match message {
+                SimpleQueryMessage::Row(row) => {
+                    answer.rows.push((0..row.len()).map(|index| row.get(index).map(str::to_owned)).collect());
+                }
+                SimpleQueryMessage::CommandComplete(count) => answer.affected = count,
+                _ => {}
+            }
+        }
+        Ok(answer)
+    }
+}
+
+fn lost(message: String) -> SqlFailure {
+    SqlFailure { code: None, message, detail: None }
+}
+
+/// What a client error says, with all its causes where the server said nothing.
+fn failed(error: &tokio_postgres::Error) -> SqlFailure {
+    if let Some(answered) = error.as_db_error() {
+        return SqlFailure {
+            code: Some(answered.code().code().to_owned()),
+            message: answered.message().to_owned(),
+            detail: answered.detail().map(str::to_owned),
+        };
+    }
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = error.source();
+    }
+    lost(message)
+}

@@ -1,0 +1,221 @@
+//! The SQL of a load: shown whole, parsed by another parser, and never committing in the middle.
+
+mod support;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use common::chain::{Policy, Position};
+use common::claim::{Claim, Kind};
+use common::ids::{Incarnation, Offset, Partition};
+use common::plan::Plan;
+use redshift_spolt::load::evolve::{Mode, Present};
+use redshift_spolt::load::names::TableName;
+use redshift_spolt::load::run::{self, Caps, LoadPlan, Offer, Pending};
+use redshift_spolt::load::state::TableRow;
+use redshift_spolt::load::statements::{AUTHORIZATION, Facts, Purpose, Script, Target, compile};
+use sqlparser::dialect::{PostgreSqlDialect, RedshiftSqlDialect};
+use sqlparser::parser::Parser;
+use support::{bare, data, narrow, plans, wide};
+
+const CAPS: Caps = Caps { claims: 100, rows: 1_000_000, bytes: 1 << 30 };
+
+fn load(queues: Vec<(Option<i64>, Vec<Claim>)>) -> LoadPlan {
+    let queues: Vec<(Option<Position>, VecDeque<Pending>)> = queues
+        .into_iter()
+        .map(|(at, claims)| {
+            let at = at.map(|next| Position { incarnation: Incarnation(0), next: Offset(next) });
+            let pending = claims.into_iter().enumerate().map(|(index, claim)| Pending {
+                signal: Offset(i64::try_from(index).unwrap()),
+                arrived_ms: 0,
+                claim: Arc::new(claim),
+            });
+            (at, pending.collect())
+        })
+        .collect();
+    let offers: Vec<Offer<'_>> = queues
+        .iter()
+        .enumerate()
+        .map(|(index, (at, queue))| Offer { partition: Partition(i32::try_from(index).unwrap()), at: *at, queue })
+        .collect();
+    run::plan(&offers, CAPS, Policy::default()).unwrap()
+}
+
+fn target(mode: Mode) -> Target {
+    Target {
+        table: TableName { schema: "public".into(), name: "orders".into() },
+        state_schema: "spolt".into(),
+        create_schemas: true,
+        mode,
+        varchar: BTreeMap::new(),
+    }
+}
+
+fn row(plan: Option<&Plan>) -> TableRow {
+    TableRow { serial: 7, generation: "first".into(), plan: plan.map(Plan::id) }
+}
+
+fn compiled(mode: Mode, load: &LoadPlan, row: Option<&TableRow>, known: Option<&Plan>, catalog: &[Present]) -> Script {
+    let plans = plans();
+    let manifests: Vec<(String, String)> =
+        (0..load.groups.len()).map(|part| ("lake".to_owned(), format!("raw/_manifests/main/L-{part}.json"))).collect();
+    let facts = Facts {
+        load,
+        load_id: "L",
+        plans: &plans,
+        known,
+        table_row: row,
+        catalog,
+        manifests: &manifests,
+        region: "eu-central-1",
+        now_ms: 1_700_000_000_000,
+    };
+    compile(&target(mode), &facts).unwrap()
+}
+
+fn shown(script: &Script) -> String {
+    let show = |statement: &redshift_spolt::load::statements::Statement| {
+        format!("-- {:?} expects {:?}\n{};\n", statement.purpose, statement.expect, statement.sql)
+    };
+    script.before.iter().chain(&script.transaction).map(show).collect::<Vec<_>>().join("\n")
+}
+
+fn present(name: &str, ty: &str, width: Option<u32>) -> Present {
+    Present { name: name.into(), ty: ty.into(), width, precision: None, scale: None, nullable: name != "id" }
+}
+
+fn narrow_catalog() -> Vec<Present> {
+    vec![
+        present("id", "bigint", None),
+        present("note", "character varying", Some(8)),
+        present("at", "time without time zone", None),
+        present("_kafka_incarnation", "integer", None),
+        present("_kafka_partition", "integer", None),
+        present("_kafka_offset", "bigint", None),
+        present("_kafka_seq", "smallint", None),
+    ]
+}
+
+/// Two lineages, two plans, an overlap, a trim, a new column with a default, a VARCHAR to widen.
+fn eventful() -> (LoadPlan, TableRow) {
+    let (a, b) = (narrow().id(), wide().id());
+    let load = load(vec![
+        (Some(10), vec![data(0, 5, 20, &a), data(0, 20, 30, &b), data(0, 25, 40, &b)]),
+        (Some(3), vec![data(1, 3, 9, &a), bare(Kind::Skip, 1, 9, 12)]),
+    ]);
+    (load, row(Some(&narrow())))
+}
+
+fn scripts() -> Vec<(&'static str, Script)> {
+    let first = load(vec![(None, vec![bare(Kind::Genesis, 0, 0, 0), data(0, 0, 4, &narrow().id())])]);
+    let (later, row) = eventful();
+    let skips = load(vec![(Some(10), vec![bare(Kind::Skip, 0, 10, 15)])]);
+    let narrow = narrow();
+    vec![
+        ("first_upsert", compiled(Mode::Upsert, &first, None, None, &[])),
+        ("first_append", compiled(Mode::Append, &first, None, None, &[])),
+        ("eventful_upsert", compiled(Mode::Upsert, &later, Some(&row), Some(&narrow), &narrow_catalog())),
+        ("eventful_append", {
+            let mut catalog = narrow_catalog();
+            catalog.push(present("_kafka_op", "character varying", Some(1)));
+            catalog.push(present("_kafka_timestamp", "timestamp without time zone", None));
+            compiled(Mode::Append, &later, Some(&row), Some(&narrow), &catalog)
+        }),
+        ("no_rows", compiled(Mode::Upsert, &skips, Some(&row), Some(&narrow), &[])),
+    ]
+}
+
+#[test]
+fn the_statements_are_these() {
+    for (name, script) in scripts() {
+        insta::assert_snapshot!(name, shown(&script));
+    }
+}
+
+#[test]
+fn the_order_is_that_of_rule_17() {
+    let rank = |purpose: Purpose| match purpose {
+        Purpose::Begin => 0,
+        Purpose::Lock => 1,
+        Purpose::ReadState => 2,
+        Purpose::FirstRows => 3,
+        Purpose::ReadCatalog => 4,
+        Purpose::CreateTarget | Purpose::AddColumn | Purpose::FillDefault => 5,
+        Purpose::CreateStage => 6,
+        Purpose::Copy | Purpose::CountRows => 7,
+        Purpose::Trim => 8,
+        Purpose::DeleteTarget => 9,
+        Purpose::InsertTarget => 10,
+        Purpose::DropStage => 11,
+        Purpose::Checkpoint | Purpose::TableRow => 12,
+        Purpose::Ledger => 13,
+        Purpose::Commit => 14,
+        Purpose::CreateSchema | Purpose::Widen => panic!("{purpose:?} stands inside the transaction"),
+    };
+    for (name, script) in scripts() {
+        let ranks: Vec<i32> = script.transaction.iter().map(|statement| rank(statement.purpose)).collect();
+        assert!(ranks.is_sorted(), "{name}: {ranks:?}");
+        assert!(script.before.iter().all(|s| matches!(s.purpose, Purpose::CreateSchema | Purpose::Widen)), "{name}");
+    }
+}
+
+#[test]
+fn nothing_inside_the_block_commits_and_nothing_is_unknown_to_postgresql() {
+    let forbidden = [
+        "TRUNCATE", "VACUUM", "ALTER COLUMN", "APPEND", "QUALIFY", "MERGE", "RETURNING", "ON CONFLICT", "IGNORE NULLS", "SAVEPOINT",
+        "CREATE DATABASE", "\\", "PRIMARY KEY",
+    ];
+    for (name, script) in scripts() {
+        for statement in &script.transaction {
+            let text = statement.sql.to_uppercase();
+            for word in forbidden {
+                assert!(!text.contains(word), "{name}: {:?} holds {word}", statement.purpose);
+            }
+            assert!(!statement.sql.trim_end().ends_with(';') && !statement.sql.contains(";\n"), "{name}: one statement per message");
+        }
+        let ends = script.transaction.iter().filter(|s| matches!(s.purpose, Purpose::Begin | Purpose::Commit)).count();
+        assert_eq!(ends, 2);
+    }
+}
+
+#[test]
+fn another_parser_understands_every_statement() {
+    for (name, script) in scripts() {
+        for statement in script.before.iter().chain(&script.transaction) {
+            let sql = statement.sql.replace(AUTHORIZATION, "IAM_ROLE 'arn:aws:iam::1:role/r'");
+            let parsed = Parser::parse_sql(&RedshiftSqlDialect {}, &sql);
+            assert!(parsed.is_ok(), "{name}: {:?}: {sql}\n{parsed:?}", statement.purpose);
+            assert_eq!(parsed.unwrap().len(), 1);
+            if statement.purpose != Purpose::Copy {
+                let parsed = Parser::parse_sql(&PostgreSqlDialect {}, &sql);
+                assert!(parsed.is_ok(), "{name}: {:?}: {sql}\n{parsed:?}", statement.purpose);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_vanished_target_and_a_changed_type_stop_the_table() {
+    let (load, row) = eventful();
+    let plans = plans();
+    let manifests = vec![("lake".to_owned(), "m".to_owned()); 2];
+    let known = narrow();
+    let mut facts = Facts {
+        load: &load,
+        load_id: "L",
+        plans: &plans,
+        known: Some(&known),
+        table_row: Some(&row),
+        catalog: &[],
+        manifests: &manifests,
+        region: "eu-central-1",
+        now_ms: 0,
+    };
+    let gone = compile(&target(Mode::Upsert), &facts).unwrap_err().to_string();
+    assert!(gone.contains("target table is gone") && gone.contains("public.orders") && gone.contains("hint: "), "{gone}");
+    let mut catalog = narrow_catalog();
+    catalog[0].ty = "integer".into();
+    facts.catalog = &catalog;
+    let differs = compile(&target(Mode::Upsert), &facts).unwrap_err().to_string();
+    assert!(differs.contains("`integer`, the source now as `BIGINT`") && differs.contains("column `id`"), "{differs}");
+}

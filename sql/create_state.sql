@@ -1,0 +1,16 @@
+-- State of one target table (protocol rule 14): a row of kind 'lineage' per source partition, one row of kind 'table'.
+-- No key is declared: Redshift would not enforce it. First rows are made under the lock instead.
+CREATE TABLE IF NOT EXISTS {state} (
+    "kind" VARCHAR(16) NOT NULL,
+    "cluster" VARCHAR(256),
+    "topic" VARCHAR(256),
+    "incarnation" INTEGER,
+    "partition" INTEGER,
+    "next_offset" BIGINT,
+    "serial" BIGINT,
+    "generation" VARCHAR(64),
+    "plan_id" VARCHAR(64),
+    "signal_offset" BIGINT,
+    "load_id" VARCHAR(64),
+    "updated_at" TIMESTAMP
+);
