@@ -357,6 +357,8 @@ proptest! {
     fn broken_datums_are_refused_or_read(fields in prop::collection::vec(any_field(), 1..6), debezium: bool, at: prop::sample::Index, byte: u8, cut: bool) {
         let mut written = write(fields, debezium);
         let (_, plan) = encode(&written, debezium, None);
+        // A record of empty records has no bytes to break.
+        prop_assume!(written.framed.len() > 5);
         let at = at.index(written.framed.len() - 5) + 5;
         if cut { written.framed.truncate(at) } else { written.framed[at] = byte }
         let envelope = if debezium { envelope::Kind::Debezium } else { envelope::Kind::Plain };
