@@ -65,10 +65,13 @@ BEGIN
   END IF;
   RETURN kept::redshift_local."varchar";
 END $$;
+-- Not LANGUAGE sql: the planner would inline it, and CREATE TABLE ... AS SELECT a::varchar(5) would lose the length.
 CREATE FUNCTION redshift_local.varchar_length(value redshift_local."varchar", type_modifier int4, is_explicit bool) RETURNS redshift_local."varchar"
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT CASE WHEN pg_catalog.octet_length(value::text) <= type_modifier - 4 AND type_modifier <> 1000260 THEN value
-              ELSE redshift_local.varchar_overlong(value::text, type_modifier, is_explicit) END $$;
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+BEGIN
+  IF octet_length(value::text) <= type_modifier - 4 AND type_modifier <> 1000260 THEN RETURN value; END IF;
+  RETURN redshift_local.varchar_overlong(value::text, type_modifier, is_explicit);
+END $$;
 CREATE CAST (redshift_local."varchar" AS redshift_local."varchar")
   WITH FUNCTION redshift_local.varchar_length(redshift_local."varchar", int4, bool) AS IMPLICIT;
 

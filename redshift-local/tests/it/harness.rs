@@ -185,6 +185,7 @@ pub(crate) struct Refused {
 pub(crate) struct Db {
     pub(crate) client: tokio_postgres::Client,
     notices: Arc<Mutex<Vec<String>>>,
+    connection: tokio::task::AbortHandle,
 }
 
 impl Db {
@@ -196,15 +197,21 @@ impl Db {
         let (client, mut connection) = tokio_postgres::connect(url, NoTls).await?;
         let notices = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&notices);
-        tokio::spawn(async move {
+        let connection = tokio::spawn(async move {
             let mut messages = futures::stream::poll_fn(move |context| connection.poll_message(context));
             while let Some(Ok(message)) = futures::StreamExt::next(&mut messages).await {
                 if let AsyncMessage::Notice(notice) = message {
                     heard.lock().unwrap().push(format!("{}: {}", notice.severity(), notice.message()));
                 }
             }
-        });
-        Ok(Self { client, notices })
+        })
+        .abort_handle();
+        Ok(Self { client, notices, connection })
+    }
+
+    /// Closes the socket by this handle as a dying process would, even in the middle of a statement.
+    pub(crate) fn lifeline(&self) -> tokio::task::AbortHandle {
+        self.connection.clone()
     }
 
     /// Notices so far.
