@@ -54,6 +54,20 @@ impl Addresses {
         }
     }
 
+    /// These addresses, and `other`'s where these have none.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            kafka: self.kafka.or(other.kafka),
+            registry: self.registry.or(other.registry),
+            s3: self.s3.or(other.s3),
+            postgres: self.postgres.or(other.postgres),
+            redshift: self.redshift.or(other.redshift),
+            redshift_admin: self.redshift_admin.or(other.redshift_admin),
+            aws: if self.aws.is_empty() { other.aws } else { self.aws },
+        }
+    }
+
     /// The credentials that the local S3 accepts.
     #[must_use]
     pub fn local_aws() -> BTreeMap<String, String> {

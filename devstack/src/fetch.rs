@@ -81,7 +81,9 @@ struct Wanted<'a> {
     title: String,
     /// The exact pins: another text means another content.
     pins: String,
-    /// Expected size in bytes, as measured; only for showing how far it is.
+    /// A folder that grows along with it (Maven's local repository).
+    beside: Option<PathBuf>,
+    /// Expected growth of both in bytes, as measured; only for showing how far it is.
     bytes: u64,
 }
 
@@ -137,12 +139,14 @@ impl Wanted<'_> {
 
     async fn watched(&self, folder: &Path, step: &Step, work: impl Future<Output = Result<()>>) -> Result<()> {
         let mut work = std::pin::pin!(work);
+        let before = self.beside.as_deref().map_or(0, size);
         loop {
             tokio::select! {
                 result = &mut work => return result,
                 () = tokio::time::sleep(SIZE_INTERVAL) => {
-                    let folder = folder.to_owned();
-                    let bytes = tokio::task::spawn_blocking(move || size(&folder)).await?;
+                    let (folder, beside) = (folder.to_owned(), self.beside.clone());
+                    let both = move || size(&folder) + beside.as_deref().map_or(0, size).saturating_sub(before);
+                    let bytes = tokio::task::spawn_blocking(both).await?;
                     step.at(bytes, self.bytes, format!("{} of about {}", megabytes(bytes), megabytes(self.bytes)));
                 }
             }
@@ -194,7 +198,7 @@ mod tests {
             count.fetch_add(1, Ordering::Relaxed);
             async move { Ok(std::fs::write(folder.join("part"), b"content")?) }
         };
-        let wanted = |pins: &str| Wanted { folder: "thing", title: "a thing".into(), pins: pins.into(), bytes: 7 };
+        let wanted = |pins: &str| Wanted { folder: "thing", title: "a thing".into(), pins: pins.into(), beside: None, bytes: 7 };
         let progress = Progress::silent();
         // Left behind by an interrupted run: content without a marker.
         std::fs::create_dir(cache.path().join("thing")).unwrap();
@@ -210,7 +214,7 @@ mod tests {
     #[tokio::test]
     async fn a_download_that_keeps_failing_is_reported_with_what_the_tool_said() {
         let cache = tempfile::tempdir().unwrap();
-        let wanted = Wanted { folder: "thing", title: "a thing".into(), pins: "one".into(), bytes: 7 };
+        let wanted = Wanted { folder: "thing", title: "a thing".into(), pins: "one".into(), beside: None, bytes: 7 };
         let fill = |_| async { run(Command::new("sh").args(["-c", "echo no such host >&2; exit 3"])).await.map(drop) };
         let error = wanted.get(cache.path(), &Progress::silent(), fill).await.unwrap_err();
         let text = format!("{error:#}");

@@ -13,6 +13,7 @@ pub mod addresses;
 pub mod client;
 pub mod daemon;
 pub mod fetch;
+pub mod generator;
 pub mod home;
 pub mod part;
 pub mod process;

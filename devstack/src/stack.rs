@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures::FutureExt;
 use futures::future::{BoxFuture, OptionFuture};
 
@@ -56,6 +56,20 @@ impl Stack {
     #[must_use]
     pub fn from_env() -> Self {
         Self { addresses: Addresses::from_env(), processes: Vec::new(), parts: None, home: None }
+    }
+
+    /// Uses what runs in `home` (`devstack up --detach`); what the environment names goes before it.
+    ///
+    /// # Errors
+    /// The home's addresses cannot be read.
+    pub fn running(home: &Home) -> Result<Self> {
+        let file = home.run().join(ADDRESSES_FILE);
+        let mut stack = Self::from_env();
+        if let Ok(text) = std::fs::read_to_string(&file) {
+            let found = serde_json::from_str(&text).with_context(|| format!("cannot read `{}`", file.display()))?;
+            stack.addresses = stack.addresses.clone().or(found);
+        }
+        Ok(stack)
     }
 
     /// Fetches what is missing, stops what an earlier run left in this home, and starts all parts that are not already there.

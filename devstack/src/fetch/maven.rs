@@ -26,7 +26,8 @@ pub(super) async fn kafka(cache: &Path, progress: &Progress) -> Result<PathBuf> 
         folder: "kafka",
         title: format!("Apache Kafka {KAFKA} (Maven Central)"),
         pins: format!("kafka_2.13 {KAFKA} slf4j-simple {SLF4J}"),
-        bytes: 43_000_000,
+        beside: Some(repository(cache)),
+        bytes: 105_000_000,
     };
     wanted
         .get(cache, progress, |folder| async move {
@@ -47,7 +48,8 @@ pub(super) async fn registry(cache: &Path, progress: &Progress) -> Result<PathBu
         folder: "registry",
         title: format!("Apicurio schema registry {REGISTRY} (Maven Central)"),
         pins: format!("apicurio-registry-app {REGISTRY}"),
-        bytes: 300_000_000,
+        beside: Some(repository(cache)),
+        bytes: 293_000_000,
     };
     wanted
         .get(cache, progress, |folder| async move {
@@ -66,8 +68,12 @@ pub(super) async fn registry(cache: &Path, progress: &Progress) -> Result<PathBu
 /// Maven without prompts, with its local repository in the cache rather than in the user's home.
 fn maven(cache: &Path) -> Command {
     let mut command = Command::new("mvn");
-    command.args(["-q", "-B"]).arg(format!("-Dmaven.repo.local={}", cache.join("maven").display()));
+    command.args(["-q", "-B"]).arg(format!("-Dmaven.repo.local={}", repository(cache).display()));
     command
+}
+
+fn repository(cache: &Path) -> PathBuf {
+    cache.join("maven")
 }
 
 fn kafka_pom() -> String {

@@ -45,13 +45,18 @@ async fn environment(
     packages: &[&str],
     bytes: u64,
 ) -> Result<PathBuf> {
-    let wanted = Wanted { folder, title: title.into(), pins: packages.join(" "), bytes };
+    let wanted = Wanted { folder, title: title.into(), pins: packages.join(" "), beside: None, bytes };
     wanted
         .get(cache, progress, |folder| async move {
             run(Command::new("python3").args(["-m", "venv"]).arg(&folder)).await?;
+            // pip downloads into its temporary folder: inside, it shows in the size, and is gone with an interrupted run.
+            let temporary = folder.join("downloads");
+            std::fs::create_dir(&temporary).with_context(|| format!("cannot create `{}`", temporary.display()))?;
             let mut install = Command::new(interpreter(&folder));
+            install.env("TMPDIR", &temporary);
             install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
-            run(install.args(packages)).await.map(drop)
+            run(install.args(packages)).await?;
+            std::fs::remove_dir_all(&temporary).with_context(|| format!("cannot remove `{}`", temporary.display()))
         })
         .await
 }
