@@ -136,6 +136,10 @@ pub struct Claim {
     pub partition: Partition,
     /// Kafka's id of this life of the topic, if the brokers have ids.
     pub topic_id: Option<String>,
+    /// In a genesis or reset: how many partitions the topic had then. A lineage whose partition number is not below what the first
+    /// genesis of partition 0 says was added later (rule 13).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<u32>,
     /// First offset covered (inclusive).
     pub start: Offset,
     /// First offset not covered (exclusive).
@@ -208,6 +212,7 @@ impl Claim {
             incarnation: lineage.incarnation,
             partition: lineage.partition,
             topic_id: None,
+            partitions: None,
             start,
             next,
             end: Offset(next.0 - 1),
@@ -302,7 +307,10 @@ impl Claim {
     /// 2 KB of S3 are cut from the metadata alone, schemas first.
     #[must_use]
     pub fn metadata(&self) -> String {
-        let mut claim = Claim { longest: BTreeMap::new(), ..self.clone() };
+        let mut claim = Claim {
+            longest: BTreeMap::new(),
+            ..self.clone()
+        };
         let mut text = ascii_json(&claim);
         if text.len() > METADATA_BYTES_MAX {
             claim.schemas.clear();
@@ -335,13 +343,26 @@ fn ascii_json(claim: &Claim) -> String {
 /// Folder of a lineage's objects: `prefix/topic/i{n}/p{partition}`.
 #[must_use]
 pub fn lineage_prefix(prefix: &str, lineage: &Lineage) -> String {
-    format!("{}{}/i{}/p{}", folder(prefix), lineage.topic, lineage.incarnation, lineage.partition)
+    format!(
+        "{}{}/i{}/p{}",
+        folder(prefix),
+        lineage.topic,
+        lineage.incarnation,
+        lineage.partition
+    )
 }
 
 /// Key of a data object (rule 3): the range, zero-padded to 19 digits, and the digest, so that different content never meets under
 /// one key.
 #[must_use]
-pub fn object_key(prefix: &str, lineage: &Lineage, start: Offset, next: Offset, sha256: &str, compression: Compression) -> String {
+pub fn object_key(
+    prefix: &str,
+    lineage: &Lineage,
+    start: Offset,
+    next: Offset,
+    sha256: &str,
+    compression: Compression,
+) -> String {
     let folder = lineage_prefix(prefix, lineage);
     let extension = compression.extension();
     if Mutant::KeyByFirstOffset.is_on() || Mutant::KeyByFirstOffsetIfAbsent.is_on() {
@@ -381,7 +402,11 @@ pub fn manifest_key(prefix: &str, target: &str, load: &str, part: usize) -> Stri
 
 fn folder(prefix: &str) -> String {
     let prefix = prefix.trim_matches('/');
-    if prefix.is_empty() { String::new() } else { format!("{prefix}/") }
+    if prefix.is_empty() {
+        String::new()
+    } else {
+        format!("{prefix}/")
+    }
 }
 
 #[cfg(test)]
@@ -436,14 +461,26 @@ mod tests {
     fn metadata_is_ascii_and_lacks_only_statistics() {
         let claim = data();
         let metadata = claim.metadata();
-        assert!(metadata.is_ascii() && metadata.len() <= METADATA_BYTES_MAX, "{metadata}");
+        assert!(
+            metadata.is_ascii() && metadata.len() <= METADATA_BYTES_MAX,
+            "{metadata}"
+        );
         let read = Claim::decode(metadata.as_bytes()).unwrap();
-        assert_eq!(read, Claim { longest: BTreeMap::new(), ..claim });
+        assert_eq!(
+            read,
+            Claim {
+                longest: BTreeMap::new(),
+                ..claim
+            }
+        );
     }
 
     #[test]
     fn many_schemas_do_not_break_the_limit_of_s3() {
-        let claim = Claim { schemas: (0..500).map(SchemaId::confluent).collect(), ..data() };
+        let claim = Claim {
+            schemas: (0..500).map(SchemaId::confluent).collect(),
+            ..data()
+        };
         assert!(claim.metadata().len() <= METADATA_BYTES_MAX);
     }
 
@@ -453,17 +490,37 @@ mod tests {
         let newer = text(&data()).replace("\"v\":1", "\"v\":2");
         assert!(matches!(Claim::decode(newer.as_bytes()), Err(DecodeError::Version(2))));
         let unknown = text(&data()).replace("\"data\"", "\"splice\"");
-        assert!(matches!(Claim::decode(unknown.as_bytes()), Err(DecodeError::Malformed(_))));
-        let backwards = Claim { next: Offset(9), end: Offset(8), ..data() };
-        assert!(matches!(Claim::decode(&backwards.encode()), Err(DecodeError::Inconsistent(_))));
+        assert!(matches!(
+            Claim::decode(unknown.as_bytes()),
+            Err(DecodeError::Malformed(_))
+        ));
+        let backwards = Claim {
+            next: Offset(9),
+            end: Offset(8),
+            ..data()
+        };
+        assert!(matches!(
+            Claim::decode(&backwards.encode()),
+            Err(DecodeError::Inconsistent(_))
+        ));
         let objectless = Claim { object: None, ..data() };
-        assert!(matches!(Claim::decode(&objectless.encode()), Err(DecodeError::Inconsistent(_))));
+        assert!(matches!(
+            Claim::decode(&objectless.encode()),
+            Err(DecodeError::Inconsistent(_))
+        ));
     }
 
     #[test]
     fn keys_sort_by_offset_and_differ_by_content() {
         let key = |start, sha: &str| {
-            object_key("/raw/", &lineage(), Offset(start), Offset(start + 5), sha, Compression::Gzip)
+            object_key(
+                "/raw/",
+                &lineage(),
+                Offset(start),
+                Offset(start + 5),
+                sha,
+                Compression::Gzip,
+            )
         };
         assert_eq!(
             key(7, &"ab".repeat(32)),

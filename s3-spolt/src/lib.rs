@@ -1,1 +1,9 @@
-//! s3-spolt
+//! s3-spolt: batches the records of Kafka topics into CSV objects on S3 and claims each on a signal topic.
+//!
+//! [`ingest`] holds the decisions, [`driver`] carries them out, [`run`] wires the daemon, [`cli`] is what a person types.
+
+pub mod cli;
+pub mod driver;
+pub mod ingest;
+pub mod metrics;
+pub mod run;

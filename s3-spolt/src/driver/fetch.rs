@@ -1,0 +1,291 @@
+//! The polling thread: takes messages from the fetch client, copies them into chunks and hands those to the encoders. It never
+//! decodes, compresses or waits for anybody but the fetch client.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use common::failure::Failure;
+use common::ids::{Offset, Partition};
+use common::row::Record;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::ingest::batch::Reason;
+use crate::ingest::budget::Verdict;
+
+use super::SlotId;
+use super::chunk::Chunk;
+use super::encode::Work;
+use super::memory::Memory;
+use super::queue::Queue;
+
+/// Longest wait for a message: also how long a command may wait when nothing arrives.
+const POLL: Duration = Duration::from_millis(10);
+/// A chunk that is not full is handed over after this long, so that a slow topic is not delayed by it.
+const CHUNK_AGE: Duration = Duration::from_millis(10);
+/// Messages between two looks at commands, chunk ages and memory.
+const MESSAGES_PER_LOOK: usize = 512;
+/// The largest object is cut at most this often, so that one has a chance to leave before the next is judged.
+const CUT_PAUSE: Duration = Duration::from_millis(50);
+/// Pause when memory is short or an encoder is behind.
+const HOLD: Duration = Duration::from_millis(2);
+
+/// What came out of the fetch client.
+pub enum Fetched<'a> {
+    /// A visible record.
+    Record {
+        /// Topic.
+        topic: &'a str,
+        /// Partition.
+        partition: Partition,
+        /// The record.
+        record: Record<'a>,
+    },
+    /// One partition cannot be fetched.
+    Lost {
+        /// Topic.
+        topic: String,
+        /// Partition; `None` for all partitions of the topic.
+        partition: Partition,
+        /// Why.
+        failure: Failure,
+    },
+    /// The client as a whole has trouble; it goes on by itself unless the class says otherwise.
+    Trouble(Failure),
+}
+
+/// A client that fetches explicitly assigned partitions from explicit offsets. Used by one thread.
+pub trait Fetcher: Send + 'static {
+    /// Begins to fetch a partition at an offset.
+    ///
+    /// # Errors
+    /// When the client refuses.
+    fn start(&mut self, topic: &str, partition: Partition, from: Offset) -> Result<(), Failure>;
+    /// Ends fetching a partition; nothing of it comes out afterwards.
+    fn stop(&mut self, topic: &str, partition: Partition);
+    /// Pauses or resumes a partition.
+    fn pause(&mut self, topic: &str, partition: Partition, paused: bool);
+    /// Waits for the next thing and hands it to `sink`. `false` when nothing came.
+    fn poll(&mut self, wait: Duration, sink: &mut dyn FnMut(Fetched<'_>)) -> bool;
+}
+
+/// What the polling thread is told.
+pub enum Command {
+    /// Fetch a slot's partition.
+    Start {
+        /// Whose.
+        slot: SlotId,
+        /// Under which generation.
+        generation: u64,
+        /// Topic.
+        topic: Arc<str>,
+        /// Partition.
+        partition: Partition,
+        /// From where.
+        from: Offset,
+    },
+    /// Fetch it no more.
+    Stop(SlotId),
+    /// Pause or resume it.
+    Pause(SlotId, bool),
+}
+
+/// What the polling thread says.
+pub struct FetchLost {
+    /// Whose partition; `None` when the client as a whole is meant.
+    pub slot: Option<(SlotId, u64)>,
+    /// Why.
+    pub failure: Failure,
+}
+
+struct Active {
+    slot: SlotId,
+    generation: u64,
+    topic: Arc<str>,
+    partition: Partition,
+    chunk: Chunk,
+    since: Instant,
+}
+
+/// The polling thread.
+pub struct Fetch<F> {
+    fetcher: F,
+    memory: Arc<Memory>,
+    encoders: Vec<Queue>,
+    say: UnboundedSender<FetchLost>,
+    active: Vec<Active>,
+    by_name: HashMap<(Arc<str>, Partition), usize>,
+    cut_at: Instant,
+}
+
+impl<F: Fetcher> Fetch<F> {
+    /// A thread with nothing to fetch.
+    pub fn new(fetcher: F, memory: Arc<Memory>, encoders: Vec<Queue>, say: UnboundedSender<FetchLost>) -> Fetch<F> {
+        Fetch {
+            fetcher,
+            memory,
+            encoders,
+            say,
+            active: Vec::new(),
+            by_name: HashMap::new(),
+            cut_at: Instant::now(),
+        }
+    }
+
+    /// Works until the sender of commands is gone.
+    pub fn run(mut self, commands: &Receiver<Command>) {
+        loop {
+            loop {
+                match commands.try_recv() {
+                    Ok(command) => self.obey(command),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
+            self.hand_over_the_old();
+            if self.must_hold() {
+                std::thread::sleep(HOLD);
+                continue;
+            }
+            self.poll();
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Start {
+                slot,
+                generation,
+                topic,
+                partition,
+                from,
+            } => {
+                self.stop(slot);
+                if let Err(failure) = self.fetcher.start(&topic, partition, from) {
+                    let _ = self.say.send(FetchLost {
+                        slot: Some((slot, generation)),
+                        failure,
+                    });
+                    return;
+                }
+                self.by_name.insert((topic.clone(), partition), self.active.len());
+                let chunk = Chunk::new(slot, generation, self.memory.reserve());
+                self.active.push(Active {
+                    slot,
+                    generation,
+                    topic,
+                    partition,
+                    chunk,
+                    since: Instant::now(),
+                });
+            }
+            Command::Stop(slot) => self.stop(slot),
+            Command::Pause(slot, paused) => {
+                if let Some(active) = self.active.iter().find(|active| active.slot == slot) {
+                    self.fetcher.pause(&active.topic, active.partition, paused);
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self, slot: SlotId) {
+        let Some(index) = self.active.iter().position(|active| active.slot == slot) else {
+            return;
+        };
+        let gone = self.active.swap_remove(index);
+        self.fetcher.stop(&gone.topic, gone.partition);
+        self.by_name.remove(&(gone.topic, gone.partition));
+        if let Some(moved) = self.active.get(index) {
+            self.by_name.insert((moved.topic.clone(), moved.partition), index);
+        }
+    }
+
+    fn poll(&mut self) {
+        let Fetch {
+            fetcher,
+            memory,
+            encoders,
+            say,
+            active,
+            by_name,
+            ..
+        } = self;
+        let mut last = usize::MAX;
+        for message in 0..MESSAGES_PER_LOOK {
+            let wait = if message == 0 { POLL } else { Duration::ZERO };
+            let came = fetcher.poll(wait, &mut |fetched| match fetched {
+                Fetched::Record {
+                    topic,
+                    partition,
+                    record,
+                } => {
+                    // Messages come in runs of one partition: look the slot up only when it changes.
+                    if !active
+                        .get(last)
+                        .is_some_and(|active| active.partition == partition && *active.topic == *topic)
+                    {
+                        last = by_name
+                            .get(&(Arc::from(topic), partition))
+                            .copied()
+                            .unwrap_or(usize::MAX);
+                    }
+                    let Some(active) = active.get_mut(last) else { return };
+                    if active.chunk.is_empty() {
+                        active.since = Instant::now();
+                    }
+                    active.chunk.push(&record);
+                    if active.chunk.is_full() {
+                        hand_over(active, memory, encoders);
+                    }
+                }
+                Fetched::Lost {
+                    topic,
+                    partition,
+                    failure,
+                } => {
+                    if let Some(index) = by_name.get(&(Arc::from(topic), partition)) {
+                        let active = &active[*index];
+                        let _ = say.send(FetchLost {
+                            slot: Some((active.slot, active.generation)),
+                            failure,
+                        });
+                    }
+                }
+                Fetched::Trouble(failure) => {
+                    let _ = say.send(FetchLost { slot: None, failure });
+                }
+            });
+            if !came {
+                break;
+            }
+        }
+    }
+
+    fn hand_over_the_old(&mut self) {
+        for active in &mut self.active {
+            if !active.chunk.is_empty() && active.since.elapsed() >= CHUNK_AGE {
+                hand_over(active, &self.memory, &self.encoders);
+            }
+        }
+    }
+
+    /// Acts on the state of memory; `true` if nothing more may be read for now.
+    fn must_hold(&mut self) -> bool {
+        let (verdict, largest) = self.memory.judge();
+        let cut = matches!(verdict, Verdict::CutLargest | Verdict::CutLargestAndHold);
+        if let Some(slot) = largest.filter(|_| cut && self.cut_at.elapsed() >= CUT_PAUSE) {
+            self.encoders[slot.encoder(self.encoders.len())].tell(Work::Cut(slot, Reason::Memory));
+            self.cut_at = Instant::now();
+        }
+        matches!(verdict, Verdict::Hold | Verdict::CutLargestAndHold)
+    }
+}
+
+/// Sends a slot's chunk to its encoder and begins a new one.
+fn hand_over(active: &mut Active, memory: &Arc<Memory>, encoders: &[Queue]) {
+    let empty = Chunk::new(active.slot, active.generation, memory.reserve());
+    let mut chunk = std::mem::replace(&mut active.chunk, empty);
+    chunk.account();
+    encoders[active.slot.encoder(encoders.len())].hand_over(chunk);
+}

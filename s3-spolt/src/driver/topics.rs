@@ -1,0 +1,28 @@
+//! What has to be known of a topic before its partitions can be owned.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::failure::Failure;
+use common::ids::{Offset, Partition};
+use common::row::Settings;
+
+/// A topic that is ready to be read.
+#[derive(Debug, Clone)]
+pub struct Topic {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its signal topic.
+    pub signal_topic: Arc<str>,
+    /// How its records become rows.
+    pub settings: Arc<Settings>,
+}
+
+/// Prepares topics and tells lag tools about progress.
+#[async_trait]
+pub trait Topics: Send + Sync + 'static {
+    /// Checks the topic against assumption E1 and makes sure that its signal topic exists with enough partitions (rule 4).
+    async fn prepare(&self, topic: &str) -> Result<Topic, Failure>;
+    /// Everything before `next` is claimed (rule 11). Best effort.
+    fn claimed(&self, topic: &str, partition: Partition, next: Offset);
+}

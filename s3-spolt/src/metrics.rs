@@ -1,0 +1,93 @@
+//! Names and meaning of s3-spolt's metrics, in Prometheus' conventions: base units in the name, `_total` on counters.
+
+use common::claim::Claim;
+use common::ids::Partition;
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use crate::ingest::batch::Reason;
+
+/// Visible records that were claimed, by topic.
+pub const RECORDS: &str = "s3_spolt_records_total";
+/// Rows in claimed objects, by topic.
+pub const ROWS: &str = "s3_spolt_rows_total";
+/// Records that made no row, by topic.
+pub const SKIPPED: &str = "s3_spolt_skipped_records_total";
+/// Compressed bytes of claimed objects, by topic.
+pub const OBJECT_BYTES: &str = "s3_spolt_object_bytes_total";
+/// Claims acknowledged, by topic and by what cut their object.
+pub const CLAIMS: &str = "s3_spolt_claims_total";
+/// From the latest record time in an object to the acknowledgement of its claim.
+pub const DELAY: &str = "s3_spolt_claim_delay_seconds";
+/// Records between what is claimed and the end of the topic, by topic and partition.
+pub const LAG: &str = "s3_spolt_lag_records";
+/// 1 while a lineage stands still until somebody mends the cause.
+pub const HALTED: &str = "s3_spolt_halted";
+/// How often a lineage went back to the signal log after a failure.
+pub const RECOVERIES: &str = "s3_spolt_recoveries_total";
+/// Bytes of records and objects in memory.
+pub const MEMORY: &str = "s3_spolt_memory_bytes";
+
+/// Describes every metric, so that /metrics explains itself.
+pub fn describe() {
+    describe_counter!(RECORDS, Unit::Count, "visible records that were claimed");
+    describe_counter!(ROWS, Unit::Count, "rows in claimed objects");
+    describe_counter!(SKIPPED, Unit::Count, "records that made no row");
+    describe_counter!(OBJECT_BYTES, Unit::Bytes, "compressed bytes of claimed objects");
+    describe_counter!(CLAIMS, Unit::Count, "claims acknowledged, by what cut their object");
+    describe_histogram!(
+        DELAY,
+        Unit::Seconds,
+        "latest record time in an object until its claim was acknowledged"
+    );
+    describe_gauge!(
+        LAG,
+        Unit::Count,
+        "records between what is claimed and the end of the topic"
+    );
+    describe_gauge!(
+        HALTED,
+        Unit::Count,
+        "1 while a lineage stands still until somebody mends the cause"
+    );
+    describe_counter!(
+        RECOVERIES,
+        Unit::Count,
+        "times a lineage went back to the signal log after a failure"
+    );
+    describe_gauge!(MEMORY, Unit::Bytes, "bytes of records and objects in memory");
+}
+
+/// Counts an acknowledged claim.
+pub fn claimed(topic: &str, claim: &Claim, reason: Reason, now_ms: i64) {
+    let labels = [("topic", topic.to_owned())];
+    counter!(RECORDS, &labels).increment(claim.records);
+    counter!(ROWS, &labels).increment(claim.rows);
+    counter!(SKIPPED, &labels).increment(claim.skipped);
+    counter!(OBJECT_BYTES, &labels).increment(claim.object.as_ref().map_or(0, |object| object.bytes));
+    counter!(CLAIMS, "topic" => topic.to_owned(), "cut" => reason.name()).increment(1);
+    if let Some(latest) = claim.max_time_ms {
+        histogram!(DELAY, &labels).record((now_ms - latest).max(0) as f64 / 1_000.0);
+    }
+}
+
+/// Notes whether a lineage is halted.
+pub fn halted(topic: &str, partition: Partition, halted: bool) {
+    let labels = [("topic", topic.to_owned()), ("partition", partition.to_string())];
+    gauge!(HALTED, &labels).set(if halted { 1.0 } else { 0.0 });
+}
+
+/// Counts a return to the signal log.
+pub fn retried(topic: &str) {
+    counter!(RECOVERIES, "topic" => topic.to_owned()).increment(1);
+}
+
+/// Sets the lag of a partition.
+pub fn lag(topic: &str, partition: Partition, records: i64) {
+    let labels = [("topic", topic.to_owned()), ("partition", partition.to_string())];
+    gauge!(LAG, &labels).set(records.max(0) as f64);
+}
+
+/// Sets the memory in use.
+pub fn memory(bytes: u64) {
+    gauge!(MEMORY).set(bytes as f64);
+}

@@ -1,0 +1,246 @@
+//! The whole driver over Kafka, S3 and a registry in memory: real threads, real encoders, real state machines.
+
+mod fakes;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use common::claim::{Compression, Kind};
+use common::envelope;
+use common::ids::{Incarnation, Lineage, Offset, Partition};
+use common::invariants;
+use common::row::{KeySource, Settings as RowSettings};
+use runtime::readiness::Readiness;
+use s3_spolt::driver::coordinator::Input;
+use s3_spolt::driver::effects::Ports;
+use s3_spolt::driver::encode::Place;
+use s3_spolt::driver::start::{Running, Settings, start};
+use s3_spolt::ingest::batch::Limits;
+use s3_spolt::ingest::budget::Budget;
+use s3_spolt::ingest::machine::Start;
+
+use fakes::{MemoryFetcher, OneTopic, Outside, TOPIC};
+
+/// Far beyond what any of these take; a test that reaches it has failed.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+fn daemon(outside: &Outside, rows: u64, memory: u64) -> Running {
+    let rows_settings = RowSettings {
+        envelope: envelope::Kind::Plain,
+        key: KeySource::None,
+        ..RowSettings::default()
+    };
+    let ports = Ports {
+        store: Arc::new(outside.clone()),
+        signals: Arc::new(outside.clone()),
+        upstream: Arc::new(outside.clone()),
+        registry: Arc::new(outside.clone()),
+        topics: Arc::new(OneTopic(Arc::new(rows_settings))),
+        world: Arc::new(outside.clone()),
+    };
+    let settings = Settings {
+        cluster: "c".into(),
+        place: Place {
+            bucket: "bucket".into(),
+            region: "region".into(),
+            prefix: "p".into(),
+            writer: "w".into(),
+            build: "test".into(),
+        },
+        limits: Limits {
+            rows,
+            bytes: 1 << 30,
+            age_ms: 60_000,
+        },
+        compression: (Compression::Zstd, 1),
+        budget: Budget::of(memory),
+        encode_threads: 2,
+        uploads: 2,
+        sealed_per_partition: 4,
+        start: Start::Earliest,
+    };
+    let fetcher = MemoryFetcher {
+        outside: outside.clone(),
+        at: HashMap::new(),
+    };
+    let running = start(settings, ports, fetcher, Readiness::default()).unwrap();
+    let both = vec![(TOPIC.to_owned(), Partition(0)), (TOPIC.to_owned(), Partition(1))];
+    running.inbox.send(Input::Assigned(both)).ok().unwrap();
+    running
+}
+
+async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !condition() {
+        assert!(since.elapsed() < DEADLINE, "waited too long until {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn drain(running: Running) {
+    running.inbox.send(Input::Drain).ok().unwrap();
+    tokio::time::timeout(DEADLINE, running.ended)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+}
+
+fn claimed_before(outside: &Outside, partition: i32) -> i64 {
+    outside
+        .claims(partition)
+        .iter()
+        .map(|claim| claim.next.0)
+        .max()
+        .unwrap_or(0)
+}
+
+/// The claims of a partition form a chain, and each object holds exactly the rows of its range.
+fn judge(outside: &Outside, partition: i32) {
+    let claims = outside.claims(partition);
+    let lineage = Lineage {
+        cluster: "c".into(),
+        topic: TOPIC.into(),
+        incarnation: Incarnation(0),
+        partition: Partition(partition),
+    };
+    invariants::chain(&claims, &lineage).unwrap_or_else(|violation| panic!("{violation}"));
+    let visible: BTreeSet<Offset> = outside.upstream.lock().unwrap()[&partition]
+        .iter()
+        .map(|(offset, ..)| Offset(*offset))
+        .collect();
+    for claim in claims.iter().filter(|claim| claim.kind == Kind::Data) {
+        let rows = outside.offsets_in(claim);
+        assert_eq!(rows.len() as u64, claim.rows);
+        invariants::truth(claim, &rows.into_iter().collect(), &visible)
+            .unwrap_or_else(|violation| panic!("{violation}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_with_holes_become_a_chain_of_true_claims() {
+    let outside = Outside::new();
+    (0..1_000).for_each(|n| outside.produce(0, n * 3, n));
+    (0..10).for_each(|n| outside.produce(1, n, n));
+    let running = daemon(&outside, 64, 64 << 20);
+    until("partition 0 is claimed up to its last full object", || {
+        claimed_before(&outside, 0) >= 959 * 3
+    })
+    .await;
+    drain(running).await;
+    assert_eq!((claimed_before(&outside, 0), claimed_before(&outside, 1)), (2_998, 10));
+    judge(&outside, 0);
+    judge(&outside, 1);
+    let rows: u64 = outside.claims(0).iter().map(|claim| claim.rows).sum();
+    assert_eq!(rows, 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_acknowledgements_lead_back_to_the_log_and_never_to_a_gap() {
+    let outside = Outside::new();
+    (0..2_000).for_each(|n| outside.produce(0, n, n));
+    (0..2_000).for_each(|n| outside.produce(1, n, n));
+    outside.acks_to_lose.store(20, Ordering::SeqCst);
+    let running = daemon(&outside, 100, 64 << 20);
+    until("both are claimed", || {
+        claimed_before(&outside, 0) >= 2_000 && claimed_before(&outside, 1) >= 2_000
+    })
+    .await;
+    drain(running).await;
+    assert_eq!(outside.acks_to_lose.load(Ordering::SeqCst), 0);
+    judge(&outside, 0);
+    judge(&outside, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poison_record_halts_its_partition_after_what_came_before_it_and_no_other() {
+    let outside = Outside::new();
+    (0..50).for_each(|n| outside.produce(0, n, n));
+    outside.produce_raw(0, 50, Some(b"\x00\x00\x00\x00\x07".to_vec()));
+    outside.produce(0, 51, 51);
+    let running = daemon(&outside, 10, 64 << 20);
+    let state = running.state.clone();
+    until("partition 0 has halted", || {
+        state.borrow().to_string().contains("\"phase\":\"halted\"")
+    })
+    .await;
+    assert_eq!(claimed_before(&outside, 0), 50);
+    let said = state.borrow().to_string();
+    assert!(said.contains("offset `50`") && said.contains("partition `0`"), "{said}");
+    (0..20).for_each(|n| outside.produce(1, n, n));
+    until("partition 1 goes on", || claimed_before(&outside, 1) == 20).await;
+    drain(running).await;
+    judge(&outside, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_goes_on_where_the_log_says() {
+    let outside = Outside::new();
+    (0..100).for_each(|n| outside.produce(0, n, n));
+    let first = daemon(&outside, 10, 64 << 20);
+    until("the first has claimed all", || claimed_before(&outside, 0) == 100).await;
+    first.ended.abort();
+    (100..200).for_each(|n| outside.produce(0, n, n));
+    let second = daemon(&outside, 10, 64 << 20);
+    until("the second has claimed the rest", || claimed_before(&outside, 0) == 200).await;
+    drain(second).await;
+    judge(&outside, 0);
+    let rows: u64 = outside.claims(0).iter().map(|claim| claim.rows).sum();
+    assert_eq!(rows, 200, "nothing was claimed twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_is_not_known_yet_delays_and_loses_nothing() {
+    let outside = Outside::new();
+    outside.schema_known.store(false, Ordering::SeqCst);
+    (0..5_000).for_each(|n| outside.produce(0, n, n));
+    let running = daemon(&outside, 1_000, 64 << 20);
+    let state = running.state.clone();
+    until("the lineage waits", || {
+        state.borrow().to_string().contains("\"awaiting_schema\":true")
+    })
+    .await;
+    assert_eq!(
+        outside
+            .claims(0)
+            .iter()
+            .filter(|claim| claim.kind == Kind::Data)
+            .count(),
+        0
+    );
+    outside.schema_known.store(true, Ordering::SeqCst);
+    until("all is claimed", || claimed_before(&outside, 0) == 5_000).await;
+    drain(running).await;
+    judge(&outside, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_stays_within_its_budget_while_s3_does_not_answer() {
+    const MEMORY: u64 = 32 << 20;
+    let outside = Outside::new();
+    let running = daemon(&outside, 1_000_000_000, MEMORY);
+    until("both have their genesis", || {
+        (0..2).all(|partition| !outside.claims(partition).is_empty())
+    })
+    .await;
+    outside.s3_stalls.store(true, Ordering::SeqCst);
+    // Far more than fits, and hardly compressible.
+    (0..2_000_000).for_each(|n| outside.produce((n % 2) as i32, n / 2, n.wrapping_mul(0x1E37_79B9_7F4A_7C15)));
+    let (memory, mut high) = (running.memory.clone(), 0);
+    let mut steady_since = Instant::now();
+    until("nothing more is read", || {
+        if memory.used() > high {
+            (high, steady_since) = (memory.used(), Instant::now());
+        }
+        high > MEMORY / 2 && steady_since.elapsed() > Duration::from_millis(300)
+    })
+    .await;
+    assert!(high <= MEMORY, "{high} bytes of {MEMORY}");
+    outside.s3_stalls.store(false, Ordering::SeqCst);
+    outside.clock.fetch_add(120_000, Ordering::SeqCst);
+    drain(running).await;
+    judge(&outside, 0);
+    judge(&outside, 1);
+}

@@ -1,0 +1,128 @@
+//! The daemons as processes: the release binaries that users run.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running daemon; killed when dropped.
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+/// Folder of the binaries: that of the test binary's target.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    let this = std::env::current_exe().expect("a test knows its own path");
+    let folder = this
+        .ancestors()
+        .find(|folder| folder.ends_with("release") || folder.ends_with("debug"));
+    let path = folder.expect("tests run from a cargo target folder").join(name);
+    assert!(
+        path.exists(),
+        "`{}` is missing\nhint: cargo build --release --bins",
+        path.display()
+    );
+    path
+}
+
+impl Daemon {
+    /// Starts `name run --config config`, its log beside the configuration.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start(name: &str, config: &Path) -> Daemon {
+        static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let log = config.with_extension(format!("{name}.{number}.log"));
+        let file = File::create(&log).expect("the log can be created");
+        let child = Command::new(binary(name))
+            .args(["run", "--config"])
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a file handle can be cloned"))
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("start `{name}`: {error}"));
+        Daemon { child, log }
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and the wait for the end.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait(Duration::from_secs(45))
+    }
+
+    /// Sends a signal, such as STOP or CONT.
+    ///
+    /// # Panics
+    /// When `kill` cannot be run.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{signal}"), &pid])
+            .status()
+            .expect("kill can be run");
+        assert!(sent.success(), "could not send {signal} to {pid}");
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Panics
+    /// When it takes longer than `limit`, with the end of the log.
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let since = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                return status;
+            }
+            assert!(
+                since.elapsed() < limit,
+                "still running after {limit:?}:\n{}",
+                self.log_tail()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Panics
+    /// When the child cannot be asked.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be asked").is_none()
+    }
+
+    /// Everything logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The last lines of the log.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(25)..].join("\n")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- end of {}\n{}", self.log.display(), self.log_tail());
+        }
+        self.kill();
+    }
+}

@@ -1,0 +1,190 @@
+//! What the tables must hold: every topic read again from the beginning by a plain consumer, decoded by apache-avro, applied in order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use apache_avro::types::Value;
+use apache_avro::{Schema, from_avro_datum};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+
+/// A record as read back.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// Key bytes.
+    pub key: Option<Vec<u8>>,
+    /// Value bytes.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Reads a topic from its beginning to its present end.
+///
+/// # Panics
+/// When the broker does not answer.
+#[must_use]
+pub fn replay(bootstrap: &str, topic: &str) -> Vec<Seen> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "oracle")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .expect("a consumer can be made");
+    let wait = Duration::from_secs(20);
+    let metadata = consumer.fetch_metadata(Some(topic), wait).expect("metadata arrives");
+    let mut left: BTreeMap<i32, i64> = BTreeMap::new();
+    let mut list = TopicPartitionList::new();
+    for partition in metadata.topics()[0].partitions() {
+        let (_, end) = consumer
+            .fetch_watermarks(topic, partition.id(), wait)
+            .expect("watermarks arrive");
+        if end > 0 {
+            left.insert(partition.id(), end);
+            list.add_partition_offset(topic, partition.id(), Offset::Beginning)
+                .expect("an offset can be set");
+        }
+    }
+    consumer.assign(&list).expect("partitions can be assigned");
+    let mut seen = Vec::new();
+    while !left.is_empty() {
+        let message = consumer
+            .poll(wait)
+            .expect("a message arrives in time")
+            .expect("the message is whole");
+        if left
+            .get(&message.partition())
+            .is_some_and(|end| message.offset() + 1 >= *end)
+        {
+            left.remove(&message.partition());
+        }
+        seen.push(Seen {
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+        });
+    }
+    seen.sort_by_key(|record| (record.partition, record.offset));
+    seen
+}
+
+/// The offset that a group has committed for a partition, as lag tools see it.
+///
+/// # Panics
+/// When the broker does not answer.
+#[must_use]
+pub fn committed(bootstrap: &str, group: &str, topic: &str, partition: i32) -> Option<i64> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", group)
+        .create()
+        .expect("a consumer can be made");
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topic, partition);
+    let committed = consumer
+        .committed_offsets(list, Duration::from_secs(20))
+        .expect("the broker answers");
+    committed
+        .find_partition(topic, partition)
+        .and_then(|element| element.offset().to_raw())
+        .filter(|offset| *offset >= 0)
+}
+
+/// A row as the truth has it: column name to text, `None` for NULL.
+pub type Cells = BTreeMap<String, Option<String>>;
+
+/// A change of a Debezium topic.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// Operation.
+    pub op: String,
+    /// Key.
+    pub id: i64,
+    /// The row after the change; for a delete the key alone.
+    pub cells: Cells,
+}
+
+/// Decodes the changes of a Debezium topic; tombstones make none.
+///
+/// # Panics
+/// When a record is not what its schema says.
+#[must_use]
+pub fn changes(records: &[Seen], schemas: &BTreeMap<u32, Schema>) -> Vec<Change> {
+    records.iter().filter_map(|record| change(record, schemas)).collect()
+}
+
+fn change(record: &Seen, schemas: &BTreeMap<u32, Schema>) -> Option<Change> {
+    let bytes = record.value.as_deref()?;
+    let mut fields = fields(decode(bytes, schemas));
+    let Some(Value::String(op)) = fields.remove("op") else {
+        panic!("no operation in {record:?}")
+    };
+    let image = fields
+        .remove(if op == "d" { "before" } else { "after" })
+        .expect("an envelope has images");
+    let row = self::fields(image);
+    let Some(Value::Long(id)) = row.get("id") else {
+        panic!("no id in {record:?}")
+    };
+    let id = *id;
+    let cells = row.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+    Some(Change {
+        partition: record.partition,
+        offset: record.offset,
+        op,
+        id,
+        cells,
+    })
+}
+
+fn decode(framed: &[u8], schemas: &BTreeMap<u32, Schema>) -> Value {
+    let id = u32::from_be_bytes(framed[1..5].try_into().expect("a frame has an id"));
+    from_avro_datum(&schemas[&id], &mut &framed[5..], None).expect("the datum fits its schema")
+}
+
+fn fields(value: Value) -> BTreeMap<String, Value> {
+    match value {
+        Value::Record(fields) => fields.into_iter().collect(),
+        Value::Union(_, inner) => fields(*inner),
+        other => panic!("no record but {other:?}"),
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Union(_, inner) => text(inner),
+        Value::Null => None,
+        Value::Long(number) => Some(number.to_string()),
+        Value::Double(number) => Some(number.to_string()),
+        Value::String(string) => Some(string.clone()),
+        other => panic!("no text for {other:?}"),
+    }
+}
+
+/// The rows that survive: by key, the last change, unless it is a delete.
+#[must_use]
+pub fn survivors(changes: &[Change]) -> BTreeMap<i64, Change> {
+    let mut rows = BTreeMap::new();
+    for change in changes {
+        if change.op == "d" {
+            rows.remove(&change.id);
+        } else {
+            rows.insert(change.id, change.clone());
+        }
+    }
+    rows
+}
+
+/// Names of all columns that appear.
+#[must_use]
+pub fn columns(changes: &[Change]) -> BTreeSet<String> {
+    changes.iter().flat_map(|change| change.cells.keys().cloned()).collect()
+}

@@ -1,0 +1,425 @@
+//! One test's own corner of the real parts: a bucket, topics, schemas, a target schema, configuration files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use apache_avro::Schema;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use common::claim::Claim;
+use common::ids::Lineage;
+use common::invariants;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+
+use crate::daemon::Daemon;
+use crate::oracle::{self, Cells, Change};
+use crate::parts::Parts;
+use crate::source;
+use crate::wait::until;
+use crate::warehouse::Warehouse;
+
+/// See the module.
+pub struct Rig {
+    /// Addresses.
+    pub parts: Parts,
+    /// Unique to this test run; also the target schema.
+    pub name: String,
+    /// Bucket of this test.
+    pub bucket: String,
+    folder: tempfile::TempDir,
+    schemas: BTreeMap<u32, Schema>,
+    /// Further lines of the configuration, appended at its end.
+    pub extra_config: String,
+    /// Lines of `[s3_spolt]` beside those that every test has.
+    pub extra_s3_spolt: String,
+    /// Endpoint of S3 for the daemons, if not LocalStack itself.
+    pub s3_endpoint: Option<String>,
+}
+
+/// A client for LocalStack.
+#[must_use]
+pub fn s3_client(endpoint: &str) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .force_path_style(true)
+        .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+        .build();
+    aws_sdk_s3::Client::from_conf(config)
+}
+
+/// Produces changes and waits until all are acknowledged.
+pub fn produce(bootstrap: &str, topic: &str, changes: &[source::Change]) {
+    let records = changes
+        .iter()
+        .map(|change| (change.partition, Some(&change.key[..]), change.value.as_deref()));
+    produce_raw(bootstrap, topic, records);
+}
+
+/// Produces any records: partition, key, value.
+///
+/// # Panics
+/// When one is not acknowledged.
+pub fn produce_raw<'a>(
+    bootstrap: &str,
+    topic: &str,
+    records: impl Iterator<Item = (i32, Option<&'a [u8]>, Option<&'a [u8]>)>,
+) {
+    let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "5")
+        .create()
+        .expect("a producer can be made");
+    for (partition, key, value) in records {
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
+        record.key = key;
+        record.payload = value;
+        while let Err((error, back)) = producer.send(record) {
+            let full = rdkafka::types::RDKafkaErrorCode::QueueFull;
+            assert_eq!(error.rdkafka_error_code(), Some(full), "produce: {error}");
+            std::thread::sleep(Duration::from_millis(5));
+            record = back;
+        }
+    }
+    producer
+        .flush(Duration::from_secs(60))
+        .expect("everything is acknowledged");
+}
+
+impl Rig {
+    /// A fresh corner.
+    ///
+    /// # Panics
+    /// When a part does not answer.
+    pub async fn new(test: &str) -> Rig {
+        let parts = Parts::from_env();
+        let unique = uuid::Uuid::new_v4().simple().to_string();
+        let name = format!("{test}_{}", &unique[..8]);
+        let bucket = name.replace('_', "-");
+        s3_client(&parts.s3)
+            .create_bucket()
+            .bucket(&bucket)
+            .send()
+            .await
+            .expect("the bucket can be created");
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        Rig {
+            parts,
+            name,
+            bucket,
+            folder,
+            schemas: BTreeMap::new(),
+            extra_config: String::new(),
+            extra_s3_spolt: String::new(),
+            s3_endpoint: None,
+        }
+    }
+
+    /// Name of the Debezium topic of a table.
+    #[must_use]
+    pub fn topic(&self, table: &str) -> String {
+        format!("src.{}.{table}", self.name)
+    }
+
+    /// Creates a topic.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    pub async fn create_topic(&self, topic: &str, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.parts.kafka)
+            .create()
+            .expect("an admin client");
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let created = admin
+            .create_topics(&[new], &AdminOptions::new())
+            .await
+            .expect("the broker answers");
+        created[0].as_ref().expect("the topic is created");
+    }
+
+    /// Registers a schema and remembers it for the oracle.
+    ///
+    /// # Panics
+    /// When the registry refuses.
+    pub async fn register(&mut self, subject: &str, schema: &str) -> u32 {
+        let url = format!("{}/subjects/{subject}/versions", self.parts.registry);
+        let body = serde_json::json!({ "schema": schema }).to_string();
+        let request = reqwest::Client::new()
+            .post(url)
+            .header("content-type", "application/vnd.schemaregistry.v1+json")
+            .body(body);
+        let text = request
+            .send()
+            .await
+            .expect("the registry answers")
+            .text()
+            .await
+            .expect("with a text");
+        let answer: serde_json::Value = serde_json::from_str(&text).expect("in JSON");
+        let id = answer["id"].as_u64().unwrap_or_else(|| panic!("no id in {answer}"));
+        let id = u32::try_from(id).expect("ids are small");
+        self.schemas
+            .insert(id, Schema::parse_str(schema).expect("the schema parses"));
+        id
+    }
+
+    /// A new Debezium topic with its schemas, and a source of changes for it.
+    pub async fn source(&mut self, table: &str, partitions: i32, seed: u64) -> source::Source {
+        let topic = self.topic(table);
+        self.create_topic(&topic, partitions).await;
+        let key = self.register(&format!("{topic}-key"), source::KEY_SCHEMA).await;
+        let value = self
+            .register(&format!("{topic}-value"), &source::envelope_schema(&source::COLUMNS))
+            .await;
+        source::Source::new(seed, partitions, key, value, &source::COLUMNS)
+    }
+
+    /// Produces changes and waits until all are acknowledged.
+    pub fn produce(&self, topic: &str, changes: &[source::Change]) {
+        produce(&self.parts.kafka, topic, changes);
+    }
+
+    /// Produces any records: partition, key, value.
+    pub fn produce_raw<'a>(
+        &self,
+        topic: &str,
+        records: impl Iterator<Item = (i32, Option<&'a [u8]>, Option<&'a [u8]>)>,
+    ) {
+        produce_raw(&self.parts.kafka, topic, records);
+    }
+
+    /// Writes a configuration that reads the topics of this test and loads `target` at `redshift_url`.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    #[must_use]
+    pub fn config(&self, file: &str, target: &str, redshift_url: &str) -> PathBuf {
+        let url: tokio_postgres::Config = redshift_url.parse().expect("a postgresql:// URL");
+        let tokio_postgres::config::Host::Tcp(host) = &url.get_hosts()[0] else {
+            panic!("a TCP host")
+        };
+        let endpoint = self.s3_endpoint.as_deref().unwrap_or(&self.parts.s3);
+        let text = format!(
+            r#"
+[kafka]
+bootstrap_servers = "{kafka}"
+allow_unsafe_topics = true
+[kafka.properties]
+"session.timeout.ms" = "6000"
+"heartbeat.interval.ms" = "500"
+[registry]
+url = "{registry}"
+[s3]
+bucket = "{bucket}"
+region = "us-east-1"
+endpoint = "{endpoint}"
+path_style = true
+[signals]
+replication_factor = 1
+progress_topic = "progress.{name}"
+[log]
+level = "info"
+[s3_spolt]
+topics = ['^src\.{name}\..*']
+group_id = "s3-{name}"
+http = "127.0.0.1:0"
+cut_rows = 2000
+cut_age = "300ms"
+memory = "128MiB"
+encode_threads = 2
+{s3_spolt}
+[redshift_spolt]
+target = "{target}"
+group_id = "loader-{name}-{{target}}"
+http = "127.0.0.1:0"
+load_age = "200ms"
+[redshift_spolt.connection]
+host = "{host}"
+port = {port}
+database = "{database}"
+user = "{user}"
+sslmode = "disable"
+[redshift_spolt.copy]
+iam_role = "default"
+[redshift_spolt.tables]
+state_schema = "state_{name}"
+{extra}
+"#,
+            kafka = self.parts.kafka,
+            registry = self.parts.registry,
+            bucket = self.bucket,
+            name = self.name,
+            s3_spolt = self.extra_s3_spolt,
+            port = url.get_ports().first().copied().unwrap_or(5439),
+            database = url.get_dbname().unwrap_or("dev"),
+            user = url.get_user().unwrap_or("spolt"),
+            extra = self.extra_config,
+        );
+        let path = self.folder.path().join(file);
+        std::fs::write(&path, text).expect("the configuration can be written");
+        path
+    }
+
+    /// Starts an s3-spolt.
+    #[must_use]
+    pub fn start_s3_spolt(&self) -> Daemon {
+        Daemon::start("s3-spolt", &self.config("spolt.toml", "main", &self.parts.redshift))
+    }
+
+    /// Starts a redshift-spolt for the stand-in.
+    #[must_use]
+    pub fn start_redshift_spolt(&self) -> Daemon {
+        Daemon::start(
+            "redshift-spolt",
+            &self.config("spolt.toml", "main", &self.parts.redshift),
+        )
+    }
+
+    /// The changes of a topic as the oracle reads them.
+    #[must_use]
+    pub fn changes(&self, topic: &str) -> Vec<Change> {
+        oracle::changes(&oracle::replay(&self.parts.kafka, topic), &self.schemas)
+    }
+
+    /// Waits until the upsert table of a topic equals the truth, row by row, column by column, origin columns included.
+    pub async fn upserted(&self, redshift_url: &str, table: &str) {
+        let changes = self.changes(&self.topic(table));
+        let columns = oracle::columns(&changes);
+        let expected: Vec<Vec<Option<String>>> = oracle::survivors(&changes)
+            .values()
+            .map(|change| line(change, &columns))
+            .collect();
+        let list: Vec<String> = columns.iter().map(|column| format!("\"{column}\"")).collect();
+        let sql = format!(
+            "SELECT \"_kafka_partition\", \"_kafka_offset\", {} FROM \"{}\".\"{table}\" ORDER BY \"id\", \"_kafka_offset\"",
+            list.join(", "),
+            self.name
+        );
+        self.equals(redshift_url, table, &sql, expected).await;
+    }
+
+    /// Waits until the append table of a topic holds every change exactly once.
+    pub async fn appended(&self, redshift_url: &str, table: &str) {
+        let changes = self.changes(&self.topic(table));
+        let columns = oracle::columns(&changes);
+        let with_op = |change: &Change| {
+            let mut row = vec![Some(change.op.clone())];
+            row.extend(line(change, &columns));
+            row
+        };
+        let expected = changes.iter().map(with_op).collect();
+        let list: Vec<String> = columns.iter().map(|column| format!("\"{column}\"")).collect();
+        let sql = format!(
+            "SELECT \"_kafka_op\", \"_kafka_partition\", \"_kafka_offset\", {} FROM \"{}\".\"{table}\" \
+             ORDER BY \"_kafka_partition\", \"_kafka_offset\"",
+            list.join(", "),
+            self.name
+        );
+        self.equals(redshift_url, table, &sql, expected).await;
+    }
+
+    /// Every prefix of the signal log of a topic leaves no gap (invariants I2, I3), and every claim's object lies on S3.
+    ///
+    /// # Panics
+    /// When it does.
+    pub async fn chains_hold(&self, table: &str) {
+        let log = oracle::replay(&self.parts.kafka, &format!("spolt.signals.{}", self.topic(table)));
+        let claims: Vec<Claim> = log
+            .iter()
+            .map(|seen| Claim::decode(seen.value.as_deref().expect("a claim")).expect("a claim"))
+            .collect();
+        let lineages: BTreeSet<Lineage> = claims.iter().map(Claim::lineage).collect();
+        for lineage in &lineages {
+            let of_partition: Vec<Claim> = claims
+                .iter()
+                .filter(|claim| claim.partition == lineage.partition)
+                .cloned()
+                .collect();
+            invariants::chain(&of_partition, lineage).unwrap_or_else(|violation| panic!("{violation}"));
+        }
+        let client = s3_client(&self.parts.s3);
+        for object in claims.iter().filter_map(|claim| claim.object.as_ref()) {
+            let head = client
+                .head_object()
+                .bucket(&object.bucket)
+                .key(&object.key)
+                .send()
+                .await;
+            let head = head.unwrap_or_else(|error| panic!("`{}` is claimed and missing: {error}", object.key));
+            assert_eq!(
+                head.content_length(),
+                i64::try_from(object.bytes).ok(),
+                "{}",
+                object.key
+            );
+        }
+    }
+
+    /// Asks the stand-in for a fault, once, on statements or transactions that touch a table of this test.
+    ///
+    /// # Panics
+    /// When the stand-in refuses.
+    pub async fn fault(&self, kind: &str, table: &str) {
+        let body = serde_json::json!({ "kind": kind, "table": format!("{}__{table}", self.name), "count": 1 });
+        let request = reqwest::Client::new()
+            .post(format!("{}/faults", self.parts.redshift_admin))
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        let answer = request.send().await.expect("the admin port answers");
+        assert!(answer.status().is_success(), "{:?}", answer.text().await);
+    }
+
+    /// Faults of this test that have not struck yet.
+    ///
+    /// # Panics
+    /// When the stand-in does not answer.
+    pub async fn faults_left(&self) -> usize {
+        let url = format!("{}/", self.parts.redshift_admin);
+        let text = reqwest::get(url)
+            .await
+            .expect("the admin port answers")
+            .text()
+            .await
+            .expect("with a text");
+        let answer: serde_json::Value = serde_json::from_str(&text).expect("in JSON");
+        let faults = answer["faults"].as_array().expect("a list of faults");
+        faults
+            .iter()
+            .filter(|fault| fault["table"].as_str().is_some_and(|table| table.contains(&self.name)))
+            .count()
+    }
+
+    /// Waits until a query answers these rows.
+    pub async fn equals(&self, redshift_url: &str, table: &str, sql: &str, expected: Vec<Vec<Option<String>>>) {
+        let warehouse = Warehouse::connect(redshift_url).await;
+        until(&format!("table `{table}` equals the truth"), async || {
+            let rows = warehouse.rows(sql).await?;
+            if rows == expected {
+                return Ok(());
+            }
+            let first = rows.iter().zip(&expected).position(|(row, wanted)| row != wanted);
+            let at = first.unwrap_or(rows.len().min(expected.len()));
+            Err(format!(
+                "{} rows of {}, the first that differs:\n  is     {:?}\n  should {:?}",
+                rows.len(),
+                expected.len(),
+                rows.get(at),
+                expected.get(at)
+            ))
+        })
+        .await;
+    }
+}
+
+fn line(change: &Change, columns: &BTreeSet<String>) -> Vec<Option<String>> {
+    let cell = |cells: &Cells, column: &String| cells.get(column).cloned().flatten();
+    let mut row = vec![Some(change.partition.to_string()), Some(change.offset.to_string())];
+    row.extend(columns.iter().map(|column| cell(&change.cells, column)));
+    row
+}

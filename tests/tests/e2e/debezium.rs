@@ -1,0 +1,113 @@
+//! Records that a real Debezium wrote, loaded and compared with the source tables as they were at the end (tests/data).
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use spolt_tests::rig::Rig;
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/debezium-postgres")
+}
+
+/// A line of a capture.
+struct Captured {
+    partition: i32,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+}
+
+fn captured(topic: &str) -> Vec<Captured> {
+    let file = std::fs::File::open(data().join(format!("topics/{topic}.jsonl.gz"))).unwrap();
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+    let bytes = |value: &serde_json::Value| value.as_str().map(|text| STANDARD.decode(text).unwrap());
+    text.lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let partition = i32::try_from(line["partition"].as_i64().unwrap()).unwrap();
+            Captured {
+                partition,
+                key: bytes(&line["key"]),
+                value: bytes(&line["value"]),
+            }
+        })
+        .collect()
+}
+
+/// Registers the schemas that a capture uses in this registry, and puts their new ids into the frames.
+async fn reframed(rig: &mut Rig, topic: &str, records: &mut [Captured]) {
+    let mut ids: BTreeMap<[u8; 4], u32> = BTreeMap::new();
+    for record in records {
+        for (part, bytes) in [("key", &mut record.key), ("value", &mut record.value)] {
+            let Some(bytes) = bytes else { continue };
+            let old: [u8; 4] = bytes[1..5].try_into().unwrap();
+            if !ids.contains_key(&old) {
+                let file = data().join(format!("schemas/{}.avsc", u32::from_be_bytes(old)));
+                let schema = std::fs::read_to_string(file).unwrap();
+                ids.insert(old, rig.register(&format!("{topic}-{part}"), &schema).await);
+            }
+            bytes[1..5].copy_from_slice(&ids[&old].to_be_bytes());
+        }
+    }
+}
+
+async fn loads_to(setting: &str, table: &str, sql: &str, expected: Vec<Vec<Option<String>>>) {
+    let mut rig = Rig::new(&format!("dbz_{setting}_{table}")).await;
+    let topic = rig.topic(table);
+    let mut records = captured(&format!("{setting}.public.{table}"));
+    let partitions = records.iter().map(|record| record.partition).max().unwrap() + 1;
+    rig.create_topic(&topic, partitions).await;
+    reframed(&mut rig, &topic, &mut records).await;
+    let _writer = rig.start_s3_spolt();
+    let _loader = rig.start_redshift_spolt();
+    rig.produce_raw(
+        &topic,
+        records
+            .iter()
+            .map(|record| (record.partition, record.key.as_deref(), record.value.as_deref())),
+    );
+    let sql = sql.replace("TABLE", &format!("\"{}\".\"{table}\"", rig.name));
+    rig.equals(&rig.parts.redshift, table, &sql, expected).await;
+}
+
+fn final_table(table: &str, columns: &[&str]) -> Vec<Vec<Option<String>>> {
+    let mut reader = csv::Reader::from_path(data().join(format!("final/{table}.csv"))).unwrap();
+    let headers = reader.headers().unwrap().clone();
+    let at: Vec<usize> = columns
+        .iter()
+        .map(|column| headers.iter().position(|header| header == *column).unwrap())
+        .collect();
+    let cell = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let mut rows: Vec<Vec<Option<String>>> = reader
+        .records()
+        .map(|row| row.map(|row| at.iter().map(|at| cell(&row[*at])).collect()).unwrap())
+        .collect();
+    rows.sort();
+    rows
+}
+
+async fn composite_key(setting: &str) {
+    let sql = "SELECT \"region\", \"n\", \"v\" FROM TABLE";
+    let mut expected = final_table("composite_key", &["region", "n", "v"]);
+    expected.sort_by_key(|row| (row[0].clone(), row[1].clone().map(|n| n.parse::<i64>().unwrap())));
+    loads_to(
+        setting,
+        "composite_key",
+        &format!("{sql} ORDER BY \"region\", \"n\""),
+        expected,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn composite_keys_of_which_a_part_changes() {
+    composite_key("pgd").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn composite_keys_in_connect_mode() {
+    composite_key("pgc").await;
+}

@@ -1,0 +1,11 @@
+//! The whole path on the real parts: Kafka, the registry, LocalStack, the stand-in over PostgreSQL, and the release binaries of both
+//! daemons. Each test ends with the target tables equal to what a plain consumer and apache-avro say they must hold.
+
+mod crash;
+mod debezium;
+mod evolve;
+mod faults;
+mod pairs;
+mod path;
+mod poison;
+mod replay;

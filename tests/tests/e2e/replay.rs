@@ -1,0 +1,96 @@
+//! Signals that come twice, or all over again.
+
+use spolt_tests::oracle;
+use spolt_tests::rig::Rig;
+use spolt_tests::wait::until;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_duplicated_and_replayed_from_the_beginning() {
+    let mut rig = Rig::new("replay").await;
+    let mut orders = rig.source("orders", 2, 31).await;
+    let mut journal = rig.source("journal", 2, 32).await;
+    rig.extra_config = format!("[[topic]]\nname = \"{}\"\nmode = \"append\"\n", rig.topic("journal"));
+    let _writer = rig.start_s3_spolt();
+    let mut loader = rig.start_redshift_spolt();
+    rig.produce(&rig.topic("orders"), &orders.changes(5_000));
+    rig.produce(&rig.topic("journal"), &journal.changes(5_000));
+    rig.upserted(&rig.parts.redshift, "orders").await;
+    rig.appended(&rig.parts.redshift, "journal").await;
+
+    // Every signal again, in order, twice; then new data behind them.
+    for table in ["orders", "journal"] {
+        let signals = format!("spolt.signals.{}", rig.topic(table));
+        let log = oracle::replay(&rig.parts.kafka, &signals);
+        for _ in 0..2 {
+            rig.produce_raw(
+                &signals,
+                log.iter()
+                    .map(|seen| (seen.partition, seen.key.as_deref(), seen.value.as_deref())),
+            );
+        }
+    }
+    rig.produce(&rig.topic("orders"), &orders.changes(1_000));
+    rig.produce(&rig.topic("journal"), &journal.changes(1_000));
+    rig.upserted(&rig.parts.redshift, "orders").await;
+    rig.appended(&rig.parts.redshift, "journal").await;
+
+    // The loader forgets where it was in the signal log: it reads everything again, and the checkpoint drops it.
+    loader.kill();
+    let warehouse = spolt_tests::warehouse::Warehouse::connect(&rig.parts.redshift).await;
+    for table in ["orders", "journal"] {
+        let state = format!("\"state_{0}\".\"{0}__{table}__state\"", rig.name);
+        warehouse
+            .rows(&format!("UPDATE {state} SET signal_offset = 0 WHERE kind = 'lineage'"))
+            .await
+            .unwrap();
+    }
+    let loader = rig.start_redshift_spolt();
+    rig.produce(&rig.topic("orders"), &orders.changes(1_000));
+    rig.produce(&rig.topic("journal"), &journal.changes(1_000));
+    rig.upserted(&rig.parts.redshift, "orders").await;
+    rig.appended(&rig.parts.redshift, "journal").await;
+    drop(loader);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_in_the_signal_log_halts_and_is_never_skipped() {
+    let mut rig = Rig::new("gap").await;
+    let mut orders = rig.source("orders", 1, 33).await;
+    let mut writer = rig.start_s3_spolt();
+    let mut loader = rig.start_redshift_spolt();
+    rig.produce(&rig.topic("orders"), &orders.changes(2_000));
+    rig.upserted(&rig.parts.redshift, "orders").await;
+    loader.kill();
+    writer.kill();
+
+    // Somebody writes a claim that begins beyond what is claimed.
+    let signals = format!("spolt.signals.{}", rig.topic("orders"));
+    let log = oracle::replay(&rig.parts.kafka, &signals);
+    let last = common::claim::Claim::decode(log.last().unwrap().value.as_deref().unwrap()).unwrap();
+    let beyond = common::claim::Claim {
+        start: common::ids::Offset(last.next.0 + 10),
+        next: common::ids::Offset(last.next.0 + 20),
+        end: common::ids::Offset(last.next.0 + 19),
+        ..last
+    };
+    rig.produce_raw(&signals, std::iter::once((0, None, Some(&beyond.encode()[..]))));
+    let loader = rig.start_redshift_spolt();
+    until("the loader has halted", async || {
+        let log = loader.log();
+        if log.contains("ERROR") && log.contains("gap") {
+            Ok(())
+        } else {
+            Err(loader.log_tail())
+        }
+    })
+    .await;
+    let warehouse = spolt_tests::warehouse::Warehouse::connect(&rig.parts.redshift).await;
+    let state = format!(
+        "SELECT next_offset FROM \"state_{0}\".\"{0}__orders__state\" WHERE kind = 'lineage'",
+        rig.name
+    );
+    assert_eq!(
+        warehouse.rows(&state).await.unwrap(),
+        vec![vec![Some(last.next.0.to_string())]]
+    );
+}
