@@ -54,22 +54,25 @@ impl Process {
             .open(log)
             .with_context(|| format!("cannot open the log `{}`", log.display()))?;
         let program = command.get_program().to_string_lossy().into_owned();
+        // From here rather than from /proc, which shows nothing yet in the first moments of a program.
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let line = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
         let child = command.spawn().with_context(|| format!("cannot start `{program}` for {name}"))?;
         let mut process =
             Self { name: name.to_owned(), child, log: log.to_owned(), pid_file: None, keep: false };
         if let Some(run) = run {
-            process.pid_file = Some(process.write_pid_file(run)?);
+            process.pid_file = Some(process.write_pid_file(run, line)?);
         }
         Ok(process)
     }
 
-    fn write_pid_file(&self, run: &Path) -> Result<PathBuf> {
+    fn write_pid_file(&self, run: &Path, command: String) -> Result<PathBuf> {
         let path = run.join(format!("{}.pid", self.name));
         let pid = self.pid();
         // The child is ours and not yet reaped, so its entry in /proc exists even if it has already ended.
         let started = start_time(pid).unwrap_or(0);
-        let text = serde_json::to_string(&PidFile { pid, started, command: command_line(pid).unwrap_or_default() })?;
+        let text = serde_json::to_string(&PidFile { pid, started, command })?;
         std::fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
         Ok(path)
     }
