@@ -116,6 +116,19 @@ impl TopicSelection {
     }
 }
 
+/// As a list of what is meant, and what is left out.
+impl fmt::Display for TopicSelection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |patterns: &[TopicPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        f.write_str(&list(&self.include))?;
+        if self.exclude.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " without {}", list(&self.exclude))
+        }
+    }
+}
+
 /// Shape of a record's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EnvelopeSetting {
