@@ -13,7 +13,11 @@ use crate::shared::Shared;
 
 /// The routes.
 pub fn router(shared: Arc<Shared>) -> Router {
-    Router::new().route("/", get(list)).route("/healthz", get(healthz)).route("/faults", post(add).delete(clear)).with_state(shared)
+    Router::new()
+        .route("/", get(list))
+        .route("/healthz", get(healthz))
+        .route("/faults", post(add).delete(clear))
+        .with_state(shared)
 }
 
 async fn list(State(shared): State<Arc<Shared>>) -> Json<Value> {
@@ -23,7 +27,10 @@ async fn list(State(shared): State<Arc<Shared>>) -> Json<Value> {
 async fn healthz(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<Value>) {
     match shared.catalog.execute("SELECT 1").await {
         Ok(()) => (StatusCode::OK, Json(json!({ "status": "ok" }))),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "postgresql away", "reason": format!("{error:#}") }))),
+        Err(error) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Json(json!({ "status": "postgresql away", "reason": format!("{error:#}") })),
+        ),
     }
 }
 
@@ -32,7 +39,10 @@ async fn add(State(shared): State<Arc<Shared>>, body: Json<Fault>) -> (StatusCod
     if shared.faults.add(fault) {
         (StatusCode::CREATED, Json(json!({ "faults": shared.faults.list() })))
     } else {
-        (StatusCode::BAD_REQUEST, Json(json!({ "error": format!("count has to be at least 1 and at most {FAULTS_MAX} faults may wait") })))
+        (
+            StatusCode::BAD_REQUEST,
+            Json(json!({ "error": format!("count has to be at least 1 and at most {FAULTS_MAX} faults may wait") })),
+        )
     }
 }
 

@@ -88,17 +88,25 @@ impl TryFrom<Arguments> for Config {
 /// # Errors
 /// What is missing in it.
 pub fn parse_postgres(url: &str) -> anyhow::Result<Address> {
-    let parsed: tokio_postgres::Config = url.parse().context("read the address of postgresql; hint: postgresql://user@127.0.0.1:5432/database")?;
+    let parsed: tokio_postgres::Config = url
+        .parse()
+        .context("read the address of postgresql; hint: postgresql://user@127.0.0.1:5432/database")?;
     let host = match parsed.get_hosts().first() {
         Some(tokio_postgres::config::Host::Tcp(host)) => host.clone(),
-        _ => bail!("the address of postgresql names no host reached by TCP; hint: postgresql://user@127.0.0.1:5432/database"),
+        _ => bail!(
+            "the address of postgresql names no host reached by TCP; hint: postgresql://user@127.0.0.1:5432/database"
+        ),
     };
-    let Some(user) = parsed.get_user() else { bail!("the address of postgresql names no user; hint: postgresql://user@127.0.0.1:5432/database") };
+    let Some(user) = parsed.get_user() else {
+        bail!("the address of postgresql names no user; hint: postgresql://user@127.0.0.1:5432/database")
+    };
     Ok(Address {
         host,
         port: parsed.get_ports().first().copied().unwrap_or(5432),
         user: user.to_owned(),
-        password: parsed.get_password().map(|password| String::from_utf8_lossy(password).into_owned()),
+        password: parsed
+            .get_password()
+            .map(|password| String::from_utf8_lossy(password).into_owned()),
         database: parsed.get_dbname().unwrap_or(user).to_owned(),
     })
 }
@@ -110,7 +118,16 @@ mod tests {
     #[test]
     fn reads_addresses() {
         let address = parse_postgres("postgresql://u:p%40@127.0.0.1:5555/db").unwrap();
-        assert_eq!((address.host.as_str(), address.port, address.user.as_str(), address.password.as_deref(), address.database.as_str()), ("127.0.0.1", 5555, "u", Some("p@"), "db"));
+        assert_eq!(
+            (
+                address.host.as_str(),
+                address.port,
+                address.user.as_str(),
+                address.password.as_deref(),
+                address.database.as_str()
+            ),
+            ("127.0.0.1", 5555, "u", Some("p@"), "db")
+        );
         assert!(parse_postgres("postgresql:///db").is_err());
         assert!(parse_postgres("nonsense").is_err());
     }

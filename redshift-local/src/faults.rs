@@ -57,7 +57,11 @@ impl Fault {
     #[must_use]
     pub fn delay(&self) -> Duration {
         // "For ever" has to end before a test's own patience would be measured in days.
-        if self.millis == 0 { Duration::from_secs(24 * 3600) } else { Duration::from_millis(self.millis) }
+        if self.millis == 0 {
+            Duration::from_secs(24 * 3600)
+        } else {
+            Duration::from_millis(self.millis)
+        }
     }
 }
 
@@ -91,7 +95,13 @@ impl Faults {
     /// Takes one occurrence of a fault of this kind that fits one of the texts. A fault without a table fits everything.
     pub fn take(&self, kind: Kind, texts: &[String]) -> Option<Fault> {
         let mut waiting = self.lock();
-        let fits = |fault: &Fault| fault.kind == kind && fault.table.as_ref().is_none_or(|wanted| texts.iter().any(|text| text.contains(wanted.as_str())));
+        let fits = |fault: &Fault| {
+            fault.kind == kind
+                && fault
+                    .table
+                    .as_ref()
+                    .is_none_or(|wanted| texts.iter().any(|text| text.contains(wanted.as_str())))
+        };
         let at = waiting.iter().position(fits)?;
         waiting[at].count -= 1;
         let fault = waiting[at].clone();
@@ -113,13 +123,26 @@ mod tests {
     #[test]
     fn happen_as_often_as_asked_to_those_that_fit() {
         let faults = Faults::default();
-        let fault: Fault = serde_json::from_str(r#"{"kind":"serialization_1023","table":"flights","count":2}"#).unwrap();
+        let fault: Fault =
+            serde_json::from_str(r#"{"kind":"serialization_1023","table":"flights","count":2}"#).unwrap();
         assert!(faults.add(fault));
         assert!(faults.take(Kind::Serialization1023, &["s.planes".to_owned()]).is_none());
         assert!(faults.take(Kind::Deadlock, &["s.flights".to_owned()]).is_none());
-        assert!(faults.take(Kind::Serialization1023, &["s.flights".to_owned()]).is_some());
-        assert!(faults.take(Kind::Serialization1023, &["s.flights".to_owned()]).is_some());
-        assert!(faults.take(Kind::Serialization1023, &["s.flights".to_owned()]).is_none());
+        assert!(
+            faults
+                .take(Kind::Serialization1023, &["s.flights".to_owned()])
+                .is_some()
+        );
+        assert!(
+            faults
+                .take(Kind::Serialization1023, &["s.flights".to_owned()])
+                .is_some()
+        );
+        assert!(
+            faults
+                .take(Kind::Serialization1023, &["s.flights".to_owned()])
+                .is_none()
+        );
         assert!(serde_json::from_str::<Fault>(r#"{"kind":"deadlock","tabel":"x"}"#).is_err());
     }
 }

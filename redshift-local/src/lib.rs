@@ -48,11 +48,29 @@ impl Server {
     /// # Errors
     /// A port is taken or PostgreSQL cannot be used.
     pub async fn bind(config: Config) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listen on `{}`; hint: --listen 127.0.0.1:0 takes a free port", config.listen))?;
-        let admin = TcpListener::bind(config.admin).await.with_context(|| format!("listen on `{}`; hint: --admin 127.0.0.1:0 takes a free port", config.admin))?;
-        let addresses = Addresses { listen: listener.local_addr()?, admin: admin.local_addr()? };
+        let listener = TcpListener::bind(config.listen).await.with_context(|| {
+            format!(
+                "listen on `{}`; hint: --listen 127.0.0.1:0 takes a free port",
+                config.listen
+            )
+        })?;
+        let admin = TcpListener::bind(config.admin).await.with_context(|| {
+            format!(
+                "listen on `{}`; hint: --admin 127.0.0.1:0 takes a free port",
+                config.admin
+            )
+        })?;
+        let addresses = Addresses {
+            listen: listener.local_addr()?,
+            admin: admin.local_addr()?,
+        };
         let shared = Arc::new(shared::Shared::open(config).await?);
-        Ok(Self { shared, listener, admin, addresses })
+        Ok(Self {
+            shared,
+            listener,
+            admin,
+            addresses,
+        })
     }
 
     /// Serves until `shutdown`; sessions are then cut, as a database that stops would.
@@ -60,19 +78,30 @@ impl Server {
     /// # Errors
     /// The addresses file cannot be written or a port breaks.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { shared, listener, admin, addresses } = self;
+        let Self {
+            shared,
+            listener,
+            admin,
+            addresses,
+        } = self;
         if let Some(path) = &shared.config.addresses_file {
             // Written beside and renamed, so that a reader never sees half of it.
             let beside = path.with_extension("partial");
-            tokio::fs::write(&beside, serde_json::to_vec(&addresses)?).await.with_context(|| format!("write `{}`", beside.display()))?;
-            tokio::fs::rename(&beside, path).await.with_context(|| format!("write `{}`", path.display()))?;
+            tokio::fs::write(&beside, serde_json::to_vec(&addresses)?)
+                .await
+                .with_context(|| format!("write `{}`", beside.display()))?;
+            tokio::fs::rename(&beside, path)
+                .await
+                .with_context(|| format!("write `{}`", path.display()))?;
         }
         tracing::info!(listen = %addresses.listen, admin = %addresses.admin, "listening");
         let mut tasks = JoinSet::new();
         let router = admin::router(Arc::clone(&shared));
         let stop = shutdown.clone();
         tasks.spawn(async move {
-            let served = axum::serve(admin, router).with_graceful_shutdown(async move { stop.cancelled().await }).await;
+            let served = axum::serve(admin, router)
+                .with_graceful_shutdown(async move { stop.cancelled().await })
+                .await;
             if let Err(error) = served {
                 tracing::error!(%error, "admin port broke");
             }

@@ -57,7 +57,15 @@ impl Shared {
         let aliases = Aliases::default();
         let (catalog, types) = Catalog::open(config.postgres.clone(), &aliases).await?;
         let s3 = s3_client(&config).await;
-        Ok(Self { config, s3, aliases, faults: Faults::default(), catalog, types, sessions: Mutex::default() })
+        Ok(Self {
+            config,
+            s3,
+            aliases,
+            faults: Faults::default(),
+            catalog,
+            types,
+            sessions: Mutex::default(),
+        })
     }
 
     /// The sessions, by process id.
@@ -82,10 +90,17 @@ impl Shared {
 
 /// Credentials come from the SDK's default chain. A custom endpoint without any gets `test`/`test`, which local stand-ins for S3 take.
 async fn s3_client(config: &Config) -> Client {
-    let has_own = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some());
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::standard().with_max_attempts(S3_ATTEMPTS_MAX));
+    let has_own = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_PROFILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    ]
+    .iter()
+    .any(|name| std::env::var_os(name).is_some());
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(RetryConfig::standard().with_max_attempts(S3_ATTEMPTS_MAX));
     if std::env::var_os("AWS_REGION").is_none() && std::env::var_os("AWS_DEFAULT_REGION").is_none() {
         loader = loader.region(Region::new(config.s3_region.clone()));
     }

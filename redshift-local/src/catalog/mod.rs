@@ -30,18 +30,28 @@ pub struct Catalog {
 
 async fn connect(address: &Address) -> anyhow::Result<Client> {
     let mut config = tokio_postgres::Config::new();
-    config.host(&address.host).port(address.port).user(&address.user).dbname(&address.database).application_name(APPLICATION_NAME);
+    config
+        .host(&address.host)
+        .port(address.port)
+        .user(&address.user)
+        .dbname(&address.database)
+        .application_name(APPLICATION_NAME);
     if let Some(password) = &address.password {
         config.password(password);
     }
-    let (client, connection) = config.connect(NoTls).await.with_context(|| format!("connect to postgresql at `{}:{}`", address.host, address.port))?;
+    let (client, connection) = config
+        .connect(NoTls)
+        .await
+        .with_context(|| format!("connect to postgresql at `{}:{}`", address.host, address.port))?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::warn!(%error, "own connection to postgresql ended");
         }
     });
     // The stand-in writes its literals with escaped backslashes, as clients of Redshift do.
-    client.batch_execute("SET standard_conforming_strings = off; SET escape_string_warning = off; SET timezone = 'UTC'").await?;
+    client
+        .batch_execute("SET standard_conforming_strings = off; SET escape_string_warning = off; SET timezone = 'UTC'")
+        .await?;
     Ok(client)
 }
 
@@ -53,12 +63,29 @@ impl Catalog {
     pub async fn open(address: Address, aliases: &Aliases) -> anyhow::Result<(Self, TypeNumbers)> {
         let mut client = connect(&address).await?;
         install(&mut client).await.context("install the catalog objects in postgresql; hint: the user has to be a superuser and the server PostgreSQL 15 or later")?;
-        for row in client.query("SELECT alias, name FROM redshift_local.long_name", &[]).await? {
+        for row in client
+            .query("SELECT alias, name FROM redshift_local.long_name", &[])
+            .await?
+        {
             aliases.insert(row.get(0), row.get(1));
         }
-        let row = client.query_one("SELECT 'redshift_local.\"varchar\"'::regtype::oid, 'redshift_local.varbyte'::regtype::oid", &[]).await?;
-        let numbers = TypeNumbers { varchar: row.get(0), varbyte: row.get(1) };
-        Ok((Self { address, client: tokio::sync::Mutex::new(Some(client)) }, numbers))
+        let row = client
+            .query_one(
+                "SELECT 'redshift_local.\"varchar\"'::regtype::oid, 'redshift_local.varbyte'::regtype::oid",
+                &[],
+            )
+            .await?;
+        let numbers = TypeNumbers {
+            varchar: row.get(0),
+            varbyte: row.get(1),
+        };
+        Ok((
+            Self {
+                address,
+                client: tokio::sync::Mutex::new(Some(client)),
+            },
+            numbers,
+        ))
     }
 
     /// Runs statements of its own, committed at once.
@@ -70,7 +97,9 @@ impl Catalog {
         if held.as_ref().is_none_or(Client::is_closed) {
             *held = Some(connect(&self.address).await?);
         }
-        let Some(client) = held.as_ref() else { bail!("no connection to postgresql") };
+        let Some(client) = held.as_ref() else {
+            bail!("no connection to postgresql")
+        };
         Ok(client.batch_execute(sql).await?)
     }
 
@@ -86,8 +115,15 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::execute`].
     pub async fn store_aliases(&self, aliases: &[(String, String)]) -> anyhow::Result<()> {
-        let rows: Vec<_> = aliases.iter().map(|(alias, name)| format!("({}, {})", literal(alias), literal(name))).collect();
-        self.execute(&format!("INSERT INTO redshift_local.long_name VALUES {} ON CONFLICT DO NOTHING", rows.join(", "))).await
+        let rows: Vec<_> = aliases
+            .iter()
+            .map(|(alias, name)| format!("({}, {})", literal(alias), literal(name)))
+            .collect();
+        self.execute(&format!(
+            "INSERT INTO redshift_local.long_name VALUES {} ON CONFLICT DO NOTHING",
+            rows.join(", ")
+        ))
+        .await
     }
 
     /// Keeps load errors, where no ROLLBACK of the client reaches them.
@@ -120,7 +156,11 @@ impl Catalog {
                 )
             })
             .collect();
-        self.execute(&format!("INSERT INTO redshift_local.load_error VALUES {}", rows.join(", "))).await
+        self.execute(&format!(
+            "INSERT INTO redshift_local.load_error VALUES {}",
+            rows.join(", ")
+        ))
+        .await
     }
 }
 
@@ -141,15 +181,24 @@ async fn install(client: &mut Client) -> anyhow::Result<()> {
     let transaction = client.transaction().await?;
     // Two stand-ins may start on one database at once.
     transaction.batch_execute("SELECT pg_advisory_xact_lock(5439)").await?;
-    let row = transaction.query_one("SELECT to_regclass('redshift_local.installed') IS NOT NULL", &[]).await?;
+    let row = transaction
+        .query_one("SELECT to_regclass('redshift_local.installed') IS NOT NULL", &[])
+        .await?;
     if row.get(0) {
-        let version: i32 = transaction.query_one("SELECT max(version) FROM redshift_local.installed", &[]).await?.get(0);
+        let version: i32 = transaction
+            .query_one("SELECT max(version) FROM redshift_local.installed", &[])
+            .await?
+            .get(0);
         if version != INSTALLED_VERSION {
-            bail!("the database holds catalog objects of version `{version}`, this program has `{INSTALLED_VERSION}`; hint: use a new database");
+            bail!(
+                "the database holds catalog objects of version `{version}`, this program has `{INSTALLED_VERSION}`; hint: use a new database"
+            );
         }
         return Ok(());
     }
-    transaction.batch_execute("SET LOCAL standard_conforming_strings = on; SET LOCAL client_min_messages = warning").await?;
+    transaction
+        .batch_execute("SET LOCAL standard_conforming_strings = on; SET LOCAL client_min_messages = warning")
+        .await?;
     transaction.batch_execute(include_str!("types.sql")).await?;
     transaction.batch_execute(include_str!("objects.sql")).await?;
     transaction.commit().await?;

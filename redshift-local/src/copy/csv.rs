@@ -62,7 +62,12 @@ pub fn scan(buffer: &[u8], from: usize, is_last: bool, dialect: Dialect, fields:
                     field
                 }
                 Err(Unclosed::NeedMore) => return Scan::Incomplete,
-                Err(Unclosed::AtEnd) => return Scan::BadQuote { field: fields.len(), next: buffer.len() },
+                Err(Unclosed::AtEnd) => {
+                    return Scan::BadQuote {
+                        field: fields.len(),
+                        next: buffer.len(),
+                    };
+                }
             }
         } else {
             let start = at;
@@ -72,7 +77,11 @@ pub fn scan(buffer: &[u8], from: usize, is_last: bool, dialect: Dialect, fields:
                 }
                 at += 1;
             }
-            Range { start, end: at, doubled: false }
+            Range {
+                start,
+                end: at,
+                doubled: false,
+            }
         };
         match buffer.get(at) {
             Some(byte) if *byte == dialect.delimiter => {
@@ -81,18 +90,34 @@ pub fn scan(buffer: &[u8], from: usize, is_last: bool, dialect: Dialect, fields:
             }
             Some(b'\n') => {
                 fields.push(without_return(buffer, field, at));
-                let end = if at > from && buffer[at - 1] == b'\r' { at - 1 } else { at };
-                return Scan::Record { next: at + 1, end, lines: lines + 1 };
+                let end = if at > from && buffer[at - 1] == b'\r' {
+                    at - 1
+                } else {
+                    at
+                };
+                return Scan::Record {
+                    next: at + 1,
+                    end,
+                    lines: lines + 1,
+                };
             }
             Some(b'\r') if buffer.get(at + 1) == Some(&b'\n') => {
                 fields.push(field);
-                return Scan::Record { next: at + 2, end: at, lines: lines + 1 };
+                return Scan::Record {
+                    next: at + 2,
+                    end: at,
+                    lines: lines + 1,
+                };
             }
             Some(b'\r') if at + 1 == buffer.len() && !is_last => return Scan::Incomplete,
             Some(_) => return bad_quote(buffer, at, fields.len()),
             None if is_last => {
                 fields.push(without_return(buffer, field, at));
-                return Scan::Record { next: at, end: at, lines: lines + 1 };
+                return Scan::Record {
+                    next: at,
+                    end: at,
+                    lines: lines + 1,
+                };
             }
             None => return Scan::Incomplete,
         }
@@ -100,13 +125,23 @@ pub fn scan(buffer: &[u8], from: usize, is_last: bool, dialect: Dialect, fields:
 }
 
 fn bad_quote(buffer: &[u8], at: usize, field: usize) -> Scan {
-    let next = buffer[at..].iter().position(|byte| *byte == b'\n').map_or(buffer.len(), |found| at + found + 1);
+    let next = buffer[at..]
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .map_or(buffer.len(), |found| at + found + 1);
     Scan::BadQuote { field, next }
 }
 
 /// Takes the `\r` of a `\r\n` off an unquoted last field.
 fn without_return(buffer: &[u8], field: Range, line_end: usize) -> Range {
-    if field.end == line_end && field.end > field.start && buffer[field.end - 1] == b'\r' { Range { end: field.end - 1, ..field } } else { field }
+    if field.end == line_end && field.end > field.start && buffer[field.end - 1] == b'\r' {
+        Range {
+            end: field.end - 1,
+            ..field
+        }
+    } else {
+        field
+    }
 }
 
 enum Unclosed {
@@ -127,7 +162,13 @@ fn quoted(buffer: &[u8], start: usize, is_last: bool, quote: u8, lines: &mut u64
                     at += 2;
                 }
                 None if !is_last => return Err(Unclosed::NeedMore),
-                _ => return Ok(Range { start, end: at, doubled }),
+                _ => {
+                    return Ok(Range {
+                        start,
+                        end: at,
+                        doubled,
+                    });
+                }
             },
             Some(byte) => {
                 *lines += u64::from(*byte == b'\n');
@@ -141,14 +182,22 @@ fn quoted(buffer: &[u8], start: usize, is_last: bool, quote: u8, lines: &mut u64
 mod tests {
     use super::*;
 
-    const DIALECT: Dialect = Dialect { delimiter: b',', quote: b'"' };
+    const DIALECT: Dialect = Dialect {
+        delimiter: b',',
+        quote: b'"',
+    };
 
     fn all(text: &str) -> Result<Vec<Vec<String>>, usize> {
         let (mut at, mut fields, mut records) = (0, Vec::new(), Vec::new());
         while at < text.len() {
             match scan(text.as_bytes(), at, true, DIALECT, &mut fields) {
                 Scan::Record { next, .. } => {
-                    records.push(fields.iter().map(|f| text[f.start..f.end].replace("\"\"", "\"")).collect());
+                    records.push(
+                        fields
+                            .iter()
+                            .map(|f| text[f.start..f.end].replace("\"\"", "\""))
+                            .collect(),
+                    );
                     at = next;
                 }
                 Scan::BadQuote { field, .. } => return Err(field),
@@ -160,7 +209,10 @@ mod tests {
 
     #[test]
     fn reads_records() {
-        assert_eq!(all("a,b\n\"c\nd\",\"e\"\"f\"\n,\n").unwrap(), [["a", "b"], ["c\nd", "e\"f"], ["", ""]]);
+        assert_eq!(
+            all("a,b\n\"c\nd\",\"e\"\"f\"\n,\n").unwrap(),
+            [["a", "b"], ["c\nd", "e\"f"], ["", ""]]
+        );
         assert_eq!(all("a, \"b\"\r\n\"c\",d\r\n").unwrap(), [["a", "b"], ["c", "d"]]);
         assert_eq!(all("a,b").unwrap(), [["a", "b"]]);
     }
@@ -177,8 +229,19 @@ mod tests {
         let text = b"a,\"b\"\"\nc\",d\r\n";
         let mut fields = Vec::new();
         for end in 0..text.len() {
-            assert_eq!(scan(&text[..end], 0, false, DIALECT, &mut fields), Scan::Incomplete, "cut at {end}");
+            assert_eq!(
+                scan(&text[..end], 0, false, DIALECT, &mut fields),
+                Scan::Incomplete,
+                "cut at {end}"
+            );
         }
-        assert_eq!(scan(text, 0, false, DIALECT, &mut fields), Scan::Record { next: text.len(), end: text.len() - 2, lines: 2 });
+        assert_eq!(
+            scan(text, 0, false, DIALECT, &mut fields),
+            Scan::Record {
+                next: text.len(),
+                end: text.len() - 2,
+                lines: 2
+            }
+        );
     }
 }

@@ -78,7 +78,10 @@ pub struct Mistake {
 }
 
 fn mistake(code: i32, message: impl Into<String>) -> Mistake {
-    Mistake { code, message: message.into() }
+    Mistake {
+        code,
+        message: message.into(),
+    }
 }
 
 /// Appends the field as PostgreSQL's COPY text.
@@ -107,7 +110,8 @@ pub fn put(field: &[u8], column: &Column, format: &Format, out: &mut Vec<u8>) ->
         Kind::Boolean => boolean(field, out),
         Kind::Date => {
             let valid = moment::is_date(field, format.date);
-            verbatim(valid, field, out).ok_or_else(|| mistake(code::DATE, "Invalid Date Format - length must be 10 or more"))
+            verbatim(valid, field, out)
+                .ok_or_else(|| mistake(code::DATE, "Invalid Date Format - length must be 10 or more"))
         }
         Kind::Timestamp => timestamp(field, format.time, out),
         Kind::Super => {
@@ -147,7 +151,9 @@ const CLASSES: [u8; 256] = {
 };
 
 fn classes_of(field: &[u8]) -> u8 {
-    field.iter().fold(PLAIN, |seen, byte| seen | CLASSES[usize::from(*byte)])
+    field
+        .iter()
+        .fold(PLAIN, |seen, byte| seen | CLASSES[usize::from(*byte)])
 }
 
 /// Appends a text field, escaped for PostgreSQL's COPY.
@@ -175,7 +181,13 @@ fn escaped(field: &[u8], out: &mut Vec<u8>) -> Result<(), Mistake> {
 fn invalid_utf8(field: &[u8]) -> Mistake {
     let bad = std::str::from_utf8(field).err().map_or(0, |error| error.valid_up_to());
     let hex: String = field[bad..].iter().take(4).map(|byte| format!("{byte:02x} ")).collect();
-    mistake(code::UTF8, format!("String contains invalid or unsupported UTF8 codepoints. Bad UTF8 hex sequence: {}", hex.trim_end()))
+    mistake(
+        code::UTF8,
+        format!(
+            "String contains invalid or unsupported UTF8 codepoints. Bad UTF8 hex sequence: {}",
+            hex.trim_end()
+        ),
+    )
 }
 
 /// Replaces each invalid byte by one replacement, so that the width stays.
@@ -223,27 +235,55 @@ fn char(field: &[u8], bytes_max: usize, format: &Format, out: &mut Vec<u8>) -> R
     if !field.is_ascii() {
         return Err(mistake(code::CHAR, "CHAR columns cannot contain multibyte characters"));
     }
-    let kept = if format.trim_blanks { field.trim_ascii_end() } else { field };
+    let kept = if format.trim_blanks {
+        field.trim_ascii_end()
+    } else {
+        field
+    };
     escaped(fitting(kept, bytes_max, format.truncate_columns)?, out)
 }
 
 fn integer(field: &[u8], min: i64, max: i64, column: &Column, out: &mut Vec<u8>) -> Result<(), Mistake> {
     let (negative, digits) = signed(field);
-    if let Some(at) = digits.iter().position(|byte| !byte.is_ascii_digit()).or(digits.is_empty().then_some(0)) {
+    if let Some(at) = digits
+        .iter()
+        .position(|byte| !byte.is_ascii_digit())
+        .or(digits.is_empty().then_some(0))
+    {
         let position = field.len() - digits.len() + at;
         let value = field.get(position).map_or(' ', |byte| char::from(*byte));
-        return Err(mistake(code::DIGIT, format!("Invalid digit, Value '{}', Pos {position}, Type: {}", value.escape_default(), column.type_name)));
+        return Err(mistake(
+            code::DIGIT,
+            format!(
+                "Invalid digit, Value '{}', Pos {position}, Type: {}",
+                value.escape_default(),
+                column.type_name
+            ),
+        ));
     }
     let value = digits.iter().try_fold(0_i64, |value, byte| {
         let digit = i64::from(byte - b'0');
-        value.checked_mul(10).and_then(|value| if negative { value.checked_sub(digit) } else { value.checked_add(digit) })
+        value.checked_mul(10).and_then(|value| {
+            if negative {
+                value.checked_sub(digit)
+            } else {
+                value.checked_add(digit)
+            }
+        })
     });
     match value {
         Some(value) if (min..=max).contains(&value) => {
             out.extend_from_slice(field);
             Ok(())
         }
-        _ => Err(mistake(code::OVERFLOW, format!("Overflow, Value '{}', Type: {}", String::from_utf8_lossy(field), column.type_name))),
+        _ => Err(mistake(
+            code::OVERFLOW,
+            format!(
+                "Overflow, Value '{}', Type: {}",
+                String::from_utf8_lossy(field),
+                column.type_name
+            ),
+        )),
     }
 }
 
@@ -259,19 +299,31 @@ fn signed(field: &[u8]) -> (bool, &[u8]) {
 fn decimal(field: &[u8], precision: usize, scale: usize, round: bool, out: &mut Vec<u8>) -> Result<(), Mistake> {
     let (negative, rest) = signed(field);
     let point = rest.iter().position(|byte| *byte == b'.');
-    let (whole, fraction) = point.map_or((rest, &rest[rest.len()..]), |point| (&rest[..point], &rest[point + 1..]));
+    let (whole, fraction) = point.map_or((rest, &rest[rest.len()..]), |point| {
+        (&rest[..point], &rest[point + 1..])
+    });
     if (whole.is_empty() && fraction.is_empty()) || !whole.iter().chain(fraction).all(u8::is_ascii_digit) {
-        return Err(mistake(code::DECIMAL, format!("Invalid numeric value '{}'", String::from_utf8_lossy(field))));
+        return Err(mistake(
+            code::DECIMAL,
+            format!("Invalid numeric value '{}'", String::from_utf8_lossy(field)),
+        ));
     }
     let significant = whole.iter().skip_while(|byte| **byte == b'0').count();
     if significant > precision - scale {
-        return Err(mistake(code::DECIMAL, format!("Overflow for NUMERIC({precision},{scale})")));
+        return Err(mistake(
+            code::DECIMAL,
+            format!("Overflow for NUMERIC({precision},{scale})"),
+        ));
     }
     if negative {
         out.push(b'-');
     }
     out.extend_from_slice(if whole.is_empty() { b"0" } else { whole });
-    let kept = if round { fraction } else { &fraction[..fraction.len().min(scale)] };
+    let kept = if round {
+        fraction
+    } else {
+        &fraction[..fraction.len().min(scale)]
+    };
     if !kept.is_empty() {
         out.push(b'.');
         out.extend_from_slice(kept);
@@ -280,15 +332,23 @@ fn decimal(field: &[u8], precision: usize, scale: usize, round: bool, out: &mut 
 }
 
 fn float(field: &[u8], max: f64, out: &mut Vec<u8>) -> Result<(), Mistake> {
-    let plain = field.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'));
+    let plain = field
+        .iter()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'));
     // Rust's grammar also has "inf" and "nan", which the characters above exclude.
-    let value = std::str::from_utf8(field).ok().filter(|_| plain).and_then(|text| text.parse::<f64>().ok());
+    let value = std::str::from_utf8(field)
+        .ok()
+        .filter(|_| plain)
+        .and_then(|text| text.parse::<f64>().ok());
     match value {
         Some(value) if value.abs() <= max => {
             out.extend_from_slice(field);
             Ok(())
         }
-        _ => Err(mistake(code::FLOAT, format!("Invalid floating point value '{}'", String::from_utf8_lossy(field)))),
+        _ => Err(mistake(
+            code::FLOAT,
+            format!("Invalid floating point value '{}'", String::from_utf8_lossy(field)),
+        )),
     }
 }
 
@@ -305,9 +365,17 @@ fn boolean(field: &[u8], out: &mut Vec<u8>) -> Result<(), Mistake> {
 }
 
 fn timestamp(field: &[u8], format: MomentFormat, out: &mut Vec<u8>) -> Result<(), Mistake> {
-    let wrong = || mistake(code::TIMESTAMP, "Invalid timestamp format or value [YYYY-MM-DD HH24:MI:SS]");
+    let wrong = || {
+        mistake(
+            code::TIMESTAMP,
+            "Invalid timestamp format or value [YYYY-MM-DD HH24:MI:SS]",
+        )
+    };
     if matches!(format, MomentFormat::EpochSeconds | MomentFormat::EpochMilliseconds) {
-        let number = std::str::from_utf8(field).ok().and_then(|text| text.parse().ok()).ok_or_else(wrong)?;
+        let number = std::str::from_utf8(field)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(wrong)?;
         let text = moment::epoch_text(number, format).ok_or_else(wrong)?;
         out.extend_from_slice(text.as_bytes());
         return Ok(());
@@ -316,7 +384,7 @@ fn timestamp(field: &[u8], format: MomentFormat, out: &mut Vec<u8>) -> Result<()
 }
 
 fn varbyte(field: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> Result<(), Mistake> {
-    if field.len() % 2 != 0 || !field.iter().all(u8::is_ascii_hexdigit) {
+    if !field.len().is_multiple_of(2) || !field.iter().all(u8::is_ascii_hexdigit) {
         return Err(mistake(code::HEX, "Invalid hexadecimal value"));
     }
     if field.len() / 2 > bytes_max {
@@ -333,7 +401,13 @@ mod tests {
     use super::*;
 
     fn run(kind: Kind, field: &[u8], format: &Format) -> Result<String, i32> {
-        let column = Column { name: "c".to_owned(), kind, is_required: false, type_name: "Integer".to_owned(), type_length: String::new() };
+        let column = Column {
+            name: "c".to_owned(),
+            kind,
+            is_required: false,
+            type_name: "Integer".to_owned(),
+            type_length: String::new(),
+        };
         let mut out = Vec::new();
         put(field, &column, format, &mut out).map_err(|mistake| mistake.code)?;
         Ok(String::from_utf8(out).unwrap())
@@ -341,7 +415,10 @@ mod tests {
 
     #[test]
     fn text_rules() {
-        let plain = Format { null: b"@N@".to_vec(), ..Format::default() };
+        let plain = Format {
+            null: b"@N@".to_vec(),
+            ..Format::default()
+        };
         let varchar = Kind::Varchar { bytes_max: 4 };
         for (field, expected) in [
             (&b"abcd"[..], Ok("abcd")),
@@ -359,7 +436,13 @@ mod tests {
         ] {
             assert_eq!(run(varchar, field, &plain), expected.map(str::to_owned), "{field:?}");
         }
-        let loose = Format { empty_as_null: true, blanks_as_null: true, truncate_columns: true, accept_invalid_chars: Some(b'?'), ..Format::default() };
+        let loose = Format {
+            empty_as_null: true,
+            blanks_as_null: true,
+            truncate_columns: true,
+            accept_invalid_chars: Some(b'?'),
+            ..Format::default()
+        };
         assert_eq!(run(varchar, b"", &loose).unwrap(), "\\N");
         assert_eq!(run(varchar, b"  ", &loose).unwrap(), "\\N");
         assert_eq!(run(varchar, "abcé".as_bytes(), &loose).unwrap(), "abc");
@@ -370,7 +453,10 @@ mod tests {
     #[test]
     fn number_rules() {
         let format = Format::default();
-        let int = Kind::Integer { min: i64::from(i32::MIN), max: i64::from(i32::MAX) };
+        let int = Kind::Integer {
+            min: i64::from(i32::MIN),
+            max: i64::from(i32::MAX),
+        };
         let decimal = Kind::Decimal { precision: 5, scale: 2 };
         for (kind, field, expected) in [
             (int, "-2147483648", Ok("-2147483648")),
@@ -401,7 +487,11 @@ mod tests {
             (Kind::Super, "{\"a\":\"\\n\"}", Ok("{\"a\":\"\\\\n\"}")),
             (Kind::Super, "{a}", Err(1224)),
         ] {
-            assert_eq!(run(kind, field.as_bytes(), &format), expected.map(str::to_owned), "{field}");
+            assert_eq!(
+                run(kind, field.as_bytes(), &format),
+                expected.map(str::to_owned),
+                "{field}"
+            );
         }
     }
 }

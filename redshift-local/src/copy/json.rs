@@ -37,11 +37,19 @@ pub fn check(text: &str) -> Result<(), Invalid> {
     if text.len() > SUPER_BYTES_MAX {
         return Err(Invalid::Size);
     }
-    let mut checker = Checker { bytes: text.as_bytes(), at: 0, depth: 0 };
+    let mut checker = Checker {
+        bytes: text.as_bytes(),
+        at: 0,
+        depth: 0,
+    };
     checker.blanks();
     checker.value()?;
     checker.blanks();
-    if checker.at == checker.bytes.len() { Ok(()) } else { Err(Invalid::Syntax) }
+    if checker.at == checker.bytes.len() {
+        Ok(())
+    } else {
+        Err(Invalid::Syntax)
+    }
 }
 
 struct Checker<'a> {
@@ -141,7 +149,11 @@ impl<'a> Checker<'a> {
         }
         let content = &self.bytes[start..self.at];
         self.at += 1;
-        if content.len() > STRING_BYTES_MAX { Err(Invalid::LongString) } else { Ok(content) }
+        if content.len() > STRING_BYTES_MAX {
+            Err(Invalid::LongString)
+        } else {
+            Ok(content)
+        }
     }
 
     fn escape(&mut self) -> Result<(), Invalid> {
@@ -169,7 +181,10 @@ impl<'a> Checker<'a> {
     }
 
     fn digits(&mut self) -> Result<(), Invalid> {
-        let count = self.bytes[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let count = self.bytes[self.at..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         self.at += count;
         if count == 0 { Err(Invalid::Syntax) } else { Ok(()) }
     }
@@ -199,7 +214,14 @@ mod tests {
 
     #[test]
     fn accepts_json() {
-        for text in ["null", "\"a\"", " {\"a\": [1, -2.5e3, true, {}], \"b\": \"\\u00e9\\n\"} ", "[]", "0", "{\"a\":{\"a\":1}}"] {
+        for text in [
+            "null",
+            "\"a\"",
+            " {\"a\": [1, -2.5e3, true, {}], \"b\": \"\\u00e9\\n\"} ",
+            "[]",
+            "0",
+            "{\"a\":{\"a\":1}}",
+        ] {
             assert_eq!(check(text), Ok(()), "{text}");
         }
     }

@@ -34,15 +34,27 @@ struct RawEntry {
 /// # Errors
 /// Not a manifest, or an entry that is no full address of an object (8001).
 pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, Refusal> {
-    let raw: RawManifest =
-        serde_json::from_slice(bytes).map_err(|error| Refusal::new("XX000", "Problem reading manifest file").with_detail(format!("code: 8001, {error}")))?;
+    let raw: RawManifest = serde_json::from_slice(bytes).map_err(|error| {
+        Refusal::new("XX000", "Problem reading manifest file").with_detail(format!("code: 8001, {error}"))
+    })?;
     raw.entries
         .into_iter()
         .map(|entry| {
-            let (bucket, key) = entry.url.strip_prefix("s3://").and_then(|rest| rest.split_once('/')).filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty() && !key.ends_with('/')).ok_or_else(|| {
-                Refusal::new("XX000", "The specified manifest entry is not a full path to an object").with_detail(format!("code: 8001, url: {}", entry.url))
-            })?;
-            Ok(Entry { bucket: bucket.to_owned(), key: key.to_owned(), mandatory: entry.mandatory, url: entry.url.clone() })
+            let (bucket, key) = entry
+                .url
+                .strip_prefix("s3://")
+                .and_then(|rest| rest.split_once('/'))
+                .filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty() && !key.ends_with('/'))
+                .ok_or_else(|| {
+                    Refusal::new("XX000", "The specified manifest entry is not a full path to an object")
+                        .with_detail(format!("code: 8001, url: {}", entry.url))
+                })?;
+            Ok(Entry {
+                bucket: bucket.to_owned(),
+                key: key.to_owned(),
+                mandatory: entry.mandatory,
+                url: entry.url.clone(),
+            })
         })
         .collect()
 }
@@ -53,13 +65,29 @@ mod tests {
 
     #[test]
     fn reads_entries() {
-        let entries = parse(br#"{"entries":[{"url":"s3://b/k/1","mandatory":true,"meta":{"content_length":3}},{"url":"s3://b/k/1"}]}"#).unwrap();
-        assert_eq!(entries.iter().map(|e| (e.key.as_str(), e.mandatory)).collect::<Vec<_>>(), [("k/1", true), ("k/1", false)]);
+        let entries = parse(
+            br#"{"entries":[{"url":"s3://b/k/1","mandatory":true,"meta":{"content_length":3}},{"url":"s3://b/k/1"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            entries
+                .iter()
+                .map(|e| (e.key.as_str(), e.mandatory))
+                .collect::<Vec<_>>(),
+            [("k/1", true), ("k/1", false)]
+        );
     }
 
     #[test]
     fn refuses() {
-        for text in ["", "[]", "{}", r#"{"entries":[{"url":"k/1"}]}"#, r#"{"entries":[{"url":"s3://b/k/"}]}"#, r#"{"entries":[{"url":"s3://b"}]}"#] {
+        for text in [
+            "",
+            "[]",
+            "{}",
+            r#"{"entries":[{"url":"k/1"}]}"#,
+            r#"{"entries":[{"url":"s3://b/k/"}]}"#,
+            r#"{"entries":[{"url":"s3://b"}]}"#,
+        ] {
             assert_eq!(parse(text.as_bytes()).unwrap_err().code, "XX000", "{text}");
         }
     }

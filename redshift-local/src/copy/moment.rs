@@ -57,7 +57,7 @@ fn date(text: &mut Text<'_>) -> Option<()> {
 }
 
 fn valid_date(year: u32, month: u32, day: u32) -> Option<()> {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let days = match month {
         2 => 28 + u32::from(leap),
         4 | 6 | 9 | 11 => 30,
@@ -89,7 +89,10 @@ fn timestamp(text: &mut Text<'_>, auto: bool) -> Option<()> {
         text.sign(b':')?;
         second = text.digits(2)?;
         if text.sign(b'.').is_some() {
-            let digits = text.bytes[text.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let digits = text.bytes[text.at..]
+                .iter()
+                .take_while(|byte| byte.is_ascii_digit())
+                .count();
             // Finer than microseconds is refused rather than cut (redshift.md 1.5).
             if digits == 0 || digits > 6 {
                 return None;
@@ -133,11 +136,23 @@ fn zone(text: &mut Text<'_>, auto: bool) -> Option<()> {
 /// Text of the moment `micros` microseconds after 1970, in UTC; none when out of range.
 #[must_use]
 pub fn epoch_text(number: i64, format: MomentFormat) -> Option<String> {
-    let micros = i128::from(number) * if format == MomentFormat::EpochSeconds { 1_000_000 } else { 1_000 };
+    let micros = i128::from(number)
+        * if format == MomentFormat::EpochSeconds {
+            1_000_000
+        } else {
+            1_000
+        };
     let (seconds, fraction) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil(i64::try_from(days).ok()?);
-    (1..=9999).contains(&year).then(|| format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}.{fraction:06}+00", second / 3600, second / 60 % 60, second % 60))
+    (1..=9999).contains(&year).then(|| {
+        format!(
+            "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}.{fraction:06}+00",
+            second / 3600,
+            second / 60 % 60,
+            second % 60
+        )
+    })
 }
 
 /// Days since 1970 to year, month and day: Howard Hinnant's `civil_from_days`.
@@ -148,8 +163,16 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_shifted = (5 * day_of_year + 2) / 153;
-    let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day_of_year - (153 * month_shifted + 2) / 5 + 1)
+    let month = if month_shifted < 10 {
+        month_shifted + 3
+    } else {
+        month_shifted - 9
+    };
+    (
+        year_of_era + era * 400 + i64::from(month <= 2),
+        month,
+        day_of_year - (153 * month_shifted + 2) / 5 + 1,
+    )
 }
 
 #[cfg(test)]
@@ -178,14 +201,27 @@ mod tests {
             assert_eq!(is_timestamp(text.as_bytes(), MomentFormat::Auto), auto, "{text}");
         }
         assert!(is_date(b"0001-01-01", MomentFormat::Strict) && is_date(b"20240229", MomentFormat::Auto));
-        assert!(!is_date(b"0000-01-01", MomentFormat::Strict) && !is_date(b"20240229", MomentFormat::Strict) && !is_date(b"2024-2-9", MomentFormat::Auto));
+        assert!(
+            !is_date(b"0000-01-01", MomentFormat::Strict)
+                && !is_date(b"20240229", MomentFormat::Strict)
+                && !is_date(b"2024-2-9", MomentFormat::Auto)
+        );
     }
 
     #[test]
     fn epochs() {
-        assert_eq!(epoch_text(0, MomentFormat::EpochSeconds).unwrap(), "1970-01-01 00:00:00.000000+00");
-        assert_eq!(epoch_text(1_709_251_199_001, MomentFormat::EpochMilliseconds).unwrap(), "2024-02-29 23:59:59.001000+00");
-        assert_eq!(epoch_text(-1, MomentFormat::EpochSeconds).unwrap(), "1969-12-31 23:59:59.000000+00");
+        assert_eq!(
+            epoch_text(0, MomentFormat::EpochSeconds).unwrap(),
+            "1970-01-01 00:00:00.000000+00"
+        );
+        assert_eq!(
+            epoch_text(1_709_251_199_001, MomentFormat::EpochMilliseconds).unwrap(),
+            "2024-02-29 23:59:59.001000+00"
+        );
+        assert_eq!(
+            epoch_text(-1, MomentFormat::EpochSeconds).unwrap(),
+            "1969-12-31 23:59:59.000000+00"
+        );
         assert_eq!(epoch_text(i64::MAX, MomentFormat::EpochSeconds), None);
     }
 }

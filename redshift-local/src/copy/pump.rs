@@ -94,16 +94,40 @@ impl Sink for FrameSink {
 ///
 /// # Errors
 /// An object cannot be fetched or decompressed.
-pub fn pump(job: &Job, mut objects: mpsc::Receiver<Result<Object, SourceError>>, frames: mpsc::Sender<Bytes>, progress: &Progress) -> Result<Pumped, SourceError> {
-    let mut sink = FrameSink { frames, errors: Vec::new(), errors_seen: 0, max_error: job.max_error, is_failed: false, is_abandoned: false };
+pub fn pump(
+    job: &Job,
+    mut objects: mpsc::Receiver<Result<Object, SourceError>>,
+    frames: mpsc::Sender<Bytes>,
+    progress: &Progress,
+) -> Result<Pumped, SourceError> {
+    let mut sink = FrameSink {
+        frames,
+        errors: Vec::new(),
+        errors_seen: 0,
+        max_error: job.max_error,
+        is_failed: false,
+        is_abandoned: false,
+    };
     let mut reader = RowReader::new(&job.columns, &job.format);
     let mut files = 0;
     while let Some(object) = objects.blocking_recv() {
         let object = object?;
         files += 1;
-        progress.lock().unwrap_or_else(PoisonError::into_inner).push((reader.rows, object.url.clone()));
-        let broken = |error: io::Error| SourceError::Unreadable { url: object.url.clone(), reason: error.to_string() };
-        let chunks = BufReader::with_capacity(64 * 1024, ChunkReader { chunks: object.chunks, current: Bytes::new() });
+        progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((reader.rows, object.url.clone()));
+        let broken = |error: io::Error| SourceError::Unreadable {
+            url: object.url.clone(),
+            reason: error.to_string(),
+        };
+        let chunks = BufReader::with_capacity(
+            64 * 1024,
+            ChunkReader {
+                chunks: object.chunks,
+                current: Bytes::new(),
+            },
+        );
         let mut plain: Box<dyn Read> = match job.compression {
             Compression::None => Box::new(chunks),
             Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(chunks)),
@@ -116,7 +140,13 @@ pub fn pump(job: &Job, mut objects: mpsc::Receiver<Result<Object, SourceError>>,
     if !sink.is_failed {
         sink.send(&mut reader.out);
     }
-    Ok(Pumped { rows: reader.rows, files, errors: sink.errors, is_failed: sink.is_failed, is_abandoned: sink.is_abandoned })
+    Ok(Pumped {
+        rows: reader.rows,
+        files,
+        errors: sink.errors,
+        is_failed: sink.is_failed,
+        is_abandoned: sink.is_abandoned,
+    })
 }
 
 /// Reads an object's chunks as they arrive.

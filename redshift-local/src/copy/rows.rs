@@ -47,8 +47,20 @@ impl<'a> RowReader<'a> {
     #[must_use]
     pub fn new(columns: &'a [Column], format: &'a Format) -> Self {
         let has_super = columns.iter().any(|column| column.kind == Kind::Super);
-        let record_bytes_max = if has_super { RECORD_WITH_SUPER_BYTES_MAX } else { RECORD_BYTES_MAX };
-        Self { columns, format, record_bytes_max, fields: Vec::with_capacity(columns.len()), scratch: Vec::new(), out: Vec::with_capacity(READ_BYTES * 2), rows: 0 }
+        let record_bytes_max = if has_super {
+            RECORD_WITH_SUPER_BYTES_MAX
+        } else {
+            RECORD_BYTES_MAX
+        };
+        Self {
+            columns,
+            format,
+            record_bytes_max,
+            fields: Vec::with_capacity(columns.len()),
+            scratch: Vec::new(),
+            out: Vec::with_capacity(READ_BYTES * 2),
+            rows: 0,
+        }
     }
 
     /// Reads one object to its end. False when the sink wants no more.
@@ -61,7 +73,10 @@ impl<'a> RowReader<'a> {
         let mut to_ignore = self.format.ignore_header;
         loop {
             while at < buffer.len() {
-                let dialect = Dialect { delimiter: self.format.delimiter, quote: self.format.quote };
+                let dialect = Dialect {
+                    delimiter: self.format.delimiter,
+                    quote: self.format.quote,
+                };
                 let place = Place { file, line };
                 let (next, lines, outcome) = match scan(&buffer, at, is_last, dialect, &mut self.fields) {
                     Scan::Incomplete => break,
@@ -69,9 +84,18 @@ impl<'a> RowReader<'a> {
                         to_ignore -= 1;
                         (next, lines, Ok(()))
                     }
-                    Scan::Record { next, end, lines } => (next, lines, self.record(&buffer[at..end], &buffer, at, &place)),
+                    Scan::Record { next, end, lines } => {
+                        (next, lines, self.record(&buffer[at..end], &buffer, at, &place))
+                    }
                     Scan::BadQuote { field, next } => {
-                        let error = self.error(&place, field, &buffer[at..next], b"", code::DELIMITER, "Invalid quote formatting for CSV");
+                        let error = self.error(
+                            &place,
+                            field,
+                            &buffer[at..next],
+                            b"",
+                            code::DELIMITER,
+                            "Invalid quote formatting for CSV",
+                        );
                         (next, newlines(&buffer[at..next]), Err(error))
                     }
                 };
@@ -92,7 +116,14 @@ impl<'a> RowReader<'a> {
             buffer.drain(..at);
             at = 0;
             if buffer.len() > self.record_bytes_max {
-                let error = self.error(&Place { file, line }, 0, &buffer, b"", code::LINE, "Input line is not valid: it exceeds the maximum row size");
+                let error = self.error(
+                    &Place { file, line },
+                    0,
+                    &buffer,
+                    b"",
+                    code::LINE,
+                    "Input line is not valid: it exceeds the maximum row size",
+                );
                 sink.mistake(*error);
                 // The end of such a record cannot be found without reading on for ever, so MAXERROR does not help here.
                 return Ok(false);
@@ -107,16 +138,37 @@ impl<'a> RowReader<'a> {
             return Ok(());
         }
         if raw.len() > self.record_bytes_max {
-            return Err(self.error(place, 0, raw, b"", code::LINE, "Input line is not valid: it exceeds the maximum row size"));
+            return Err(self.error(
+                place,
+                0,
+                raw,
+                b"",
+                code::LINE,
+                "Input line is not valid: it exceeds the maximum row size",
+            ));
         }
         if is_blank && self.columns.len() > 1 {
             return Err(self.error(place, 0, raw, b"", code::EMPTY_LINE, "Empty line"));
         }
         if self.fields.len() > self.columns.len() {
-            return Err(self.error(place, self.columns.len(), raw, b"", code::EXTRA_COLUMN, "Extra column(s) found"));
+            return Err(self.error(
+                place,
+                self.columns.len(),
+                raw,
+                b"",
+                code::EXTRA_COLUMN,
+                "Extra column(s) found",
+            ));
         }
         if self.fields.len() < self.columns.len() && !self.format.fill_record {
-            return Err(self.error(place, self.fields.len(), raw, b"", code::FEWER_COLUMNS, "Delimiter not found: fewer columns than expected"));
+            return Err(self.error(
+                place,
+                self.fields.len(),
+                raw,
+                b"",
+                code::FEWER_COLUMNS,
+                "Delimiter not found: fewer columns than expected",
+            ));
         }
         let row_start = self.out.len();
         for (index, column) in self.columns.iter().enumerate() {
@@ -144,7 +196,15 @@ impl<'a> RowReader<'a> {
         Ok(())
     }
 
-    fn error(&self, place: &Place<'_>, index: usize, raw: &[u8], field: &[u8], code: i32, message: &str) -> Box<LoadError> {
+    fn error(
+        &self,
+        place: &Place<'_>,
+        index: usize,
+        raw: &[u8],
+        field: &[u8],
+        code: i32,
+        message: &str,
+    ) -> Box<LoadError> {
         let column = self.columns.get(index);
         Box::new(LoadError {
             file: place.file.to_owned(),
@@ -228,15 +288,32 @@ mod tests {
     }
 
     fn columns() -> Vec<Column> {
-        let column = |name: &str, kind, is_required| Column { name: name.to_owned(), kind, is_required, type_name: "x".to_owned(), type_length: String::new() };
-        vec![column("a", Kind::Integer { min: -9, max: 9 }, true), column("b", Kind::Varchar { bytes_max: 5 }, false)]
+        let column = |name: &str, kind, is_required| Column {
+            name: name.to_owned(),
+            kind,
+            is_required,
+            type_name: "x".to_owned(),
+            type_length: String::new(),
+        };
+        vec![
+            column("a", Kind::Integer { min: -9, max: 9 }, true),
+            column("b", Kind::Varchar { bytes_max: 5 }, false),
+        ]
     }
 
     fn run(text: &str, format: Format, allowed: usize) -> (String, Vec<(u64, String, i32)>) {
         let columns = columns();
-        let mut sink = Collected { allowed, ..Collected::default() };
-        RowReader::new(&columns, &format).object("s3://b/k", &mut Trickle(text.as_bytes()), &mut sink).unwrap();
-        (sink.rows, sink.mistakes.into_iter().map(|e| (e.line, e.column, e.code)).collect())
+        let mut sink = Collected {
+            allowed,
+            ..Collected::default()
+        };
+        RowReader::new(&columns, &format)
+            .object("s3://b/k", &mut Trickle(text.as_bytes()), &mut sink)
+            .unwrap();
+        (
+            sink.rows,
+            sink.mistakes.into_iter().map(|e| (e.line, e.column, e.code)).collect(),
+        )
     }
 
     #[test]
@@ -248,10 +325,30 @@ mod tests {
 
     #[test]
     fn record_shape() {
-        for (text, code) in [("1\n", 1203), ("1,a,b\n", 1202), ("\n", 1211), ("1,a\"b\n", 1214), (",a\n", 1213), ("1,\"a\n", 1214)] {
-            assert_eq!(run(text, Format::default(), 0).1.iter().map(|m| m.2).collect::<Vec<_>>(), [code], "{text:?}");
+        for (text, code) in [
+            ("1\n", 1203),
+            ("1,a,b\n", 1202),
+            ("\n", 1211),
+            ("1,a\"b\n", 1214),
+            (",a\n", 1213),
+            ("1,\"a\n", 1214),
+        ] {
+            assert_eq!(
+                run(text, Format::default(), 0)
+                    .1
+                    .iter()
+                    .map(|m| m.2)
+                    .collect::<Vec<_>>(),
+                [code],
+                "{text:?}"
+            );
         }
-        let filled = Format { fill_record: true, ignore_blank_lines: true, ignore_header: 1, ..Format::default() };
+        let filled = Format {
+            fill_record: true,
+            ignore_blank_lines: true,
+            ignore_header: 1,
+            ..Format::default()
+        };
         assert_eq!(run("a,b\n\n1\n", filled, 0), ("1\t\n".to_owned(), vec![]));
     }
 }

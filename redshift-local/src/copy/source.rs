@@ -79,17 +79,23 @@ pub struct Object {
 }
 
 async fn get(client: &Client, bucket: &str, key: &str) -> Result<GetObjectOutput, SourceError> {
-    client.get_object().bucket(bucket).key(key).send().await.map_err(|error| {
-        let status = error.raw_response().map_or(0, |response| response.status().as_u16());
-        let url = format!("s3://{bucket}/{key}");
-        let error = error.into_service_error();
-        SourceError::Service {
-            url,
-            code: error.code().unwrap_or("Unknown").to_owned(),
-            message: error.message().map_or_else(|| error.to_string(), str::to_owned),
-            status,
-        }
-    })
+    client
+        .get_object()
+        .bucket(bucket)
+        .key(key)
+        .send()
+        .await
+        .map_err(|error| {
+            let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+            let url = format!("s3://{bucket}/{key}");
+            let error = error.into_service_error();
+            SourceError::Service {
+                url,
+                code: error.code().unwrap_or("Unknown").to_owned(),
+                message: error.message().map_or_else(|| error.to_string(), str::to_owned),
+                status,
+            }
+        })
 }
 
 /// The files a COPY names: by manifest, or all whose key has the prefix.
@@ -99,29 +105,59 @@ async fn get(client: &Client, bucket: &str, key: &str) -> Result<GetObjectOutput
 pub async fn entries(client: &Client, copy: &CopyStatement) -> Result<Vec<Entry>, Refusal> {
     let url = format!("s3://{}/{}", copy.bucket, copy.key);
     if copy.manifest {
-        let answer = get(client, &copy.bucket, &copy.key).await.map_err(|error| error.refusal())?;
+        let answer = get(client, &copy.bucket, &copy.key)
+            .await
+            .map_err(|error| error.refusal())?;
         if answer.content_length().unwrap_or(0) > MANIFEST_BYTES_MAX {
-            return Err(Refusal::not_emulated(format!("manifest over {MANIFEST_BYTES_MAX} bytes")));
+            return Err(Refusal::not_emulated(format!(
+                "manifest over {MANIFEST_BYTES_MAX} bytes"
+            )));
         }
-        let body = answer.body.collect().await.map_err(|error| SourceError::Unreadable { url: url.clone(), reason: error.to_string() }.refusal())?;
+        let body = answer.body.collect().await.map_err(|error| {
+            SourceError::Unreadable {
+                url: url.clone(),
+                reason: error.to_string(),
+            }
+            .refusal()
+        })?;
         return manifest::parse(&body.into_bytes());
     }
-    let mut pages = client.list_objects_v2().bucket(&copy.bucket).prefix(&copy.key).into_paginator().send();
+    let mut pages = client
+        .list_objects_v2()
+        .bucket(&copy.bucket)
+        .prefix(&copy.key)
+        .into_paginator()
+        .send();
     let mut entries = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| {
             let status = error.raw_response().map_or(0, |response| response.status().as_u16());
             let error = error.into_service_error();
-            SourceError::Service { url: url.clone(), code: error.code().unwrap_or("Unknown").to_owned(), message: error.message().unwrap_or("listing failed").to_owned(), status }.refusal()
+            SourceError::Service {
+                url: url.clone(),
+                code: error.code().unwrap_or("Unknown").to_owned(),
+                message: error.message().unwrap_or("listing failed").to_owned(),
+                status,
+            }
+            .refusal()
         })?;
-        entries.extend(page.contents().iter().filter_map(|object| object.key()).map(|key| Entry {
-            url: format!("s3://{}/{key}", copy.bucket),
-            bucket: copy.bucket.clone(),
-            key: key.to_owned(),
-            mandatory: true,
-        }));
+        entries.extend(
+            page.contents()
+                .iter()
+                .filter_map(|object| object.key())
+                .map(|key| Entry {
+                    url: format!("s3://{}/{key}", copy.bucket),
+                    bucket: copy.bucket.clone(),
+                    key: key.to_owned(),
+                    mandatory: true,
+                }),
+        );
     }
-    if entries.is_empty() { Err(SourceError::Nothing { prefix: url }.refusal()) } else { Ok(entries) }
+    if entries.is_empty() {
+        Err(SourceError::Nothing { prefix: url }.refusal())
+    } else {
+        Ok(entries)
+    }
 }
 
 /// Starts fetching the files in order, a few ahead of the reader. Files that are missing and not mandatory are left out.
@@ -130,7 +166,8 @@ pub fn fetch(client: Client, entries: Vec<Entry>) -> mpsc::Receiver<Result<Objec
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let named: Vec<_> = entries.iter().map(|entry| entry.url.clone()).collect();
-        let mut answers = futures::stream::iter(entries.into_iter().map(|entry| open(&client, entry))).buffered(OBJECTS_AHEAD_MAX);
+        let mut answers =
+            futures::stream::iter(entries.into_iter().map(|entry| open(&client, entry))).buffered(OBJECTS_AHEAD_MAX);
         let mut found = 0;
         loop {
             // Without this a reader that stopped early would leave the remaining objects to be fetched for nobody.
@@ -154,7 +191,11 @@ async fn open(client: &Client, entry: Entry) -> Result<Option<Object>, SourceErr
     let mut answer = match get(client, &entry.bucket, &entry.key).await {
         Ok(answer) => answer,
         Err(SourceError::Service { code, .. }) if code == "NoSuchKey" => {
-            return if entry.mandatory { Err(SourceError::Mandatory { url: entry.url }) } else { Ok(None) };
+            return if entry.mandatory {
+                Err(SourceError::Mandatory { url: entry.url })
+            } else {
+                Ok(None)
+            };
         }
         Err(error) => return Err(error),
     };

@@ -23,14 +23,22 @@ pub(super) fn error_of(frame: &Frame) -> Report {
 
 /// 40001 becomes XX000 with the message `1023` (redshift.md 4.2); fields that tell of PostgreSQL's insides or of rewritten text go.
 pub(super) fn translate(mut report: Report, oid: Option<&str>) -> Report {
-    report.fields.retain(|(code, _)| matches!(code, b'S' | b'C' | b'M' | b'D' | b'H'));
+    report
+        .fields
+        .retain(|(code, _)| matches!(code, b'S' | b'C' | b'M' | b'D' | b'H'));
     if report.get(b'C') == "40001" {
-        let detail = format!("Serializable isolation violation on table - {}, transactions forming the cycle are: 0, 0 (pid:0)", oid.unwrap_or("0"));
+        let detail = format!(
+            "Serializable isolation violation on table - {}, transactions forming the cycle are: 0, 0 (pid:0)",
+            oid.unwrap_or("0")
+        );
         return Report::error("XX000", "1023", Some(&detail));
     }
     for (code, text) in &mut report.fields {
         if *code == b'M' && text.contains("redshift_local.") {
-            *text = text.replace("redshift_local.\"varchar\"", "character varying").replace("redshift_local.varchar", "character varying").replace("redshift_local.", "");
+            *text = text
+                .replace("redshift_local.\"varchar\"", "character varying")
+                .replace("redshift_local.varchar", "character varying")
+                .replace("redshift_local.", "");
         }
     }
     report
@@ -42,7 +50,11 @@ impl Session {
         let lock = lock.map(|table| format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", table.stored()));
         let before: Vec<&str> = lock.iter().chain(&script.before).map(String::as_str).collect();
         let visible = before.len();
-        let all: Vec<&str> = before.into_iter().chain([script.main.as_str()]).chain(script.after.iter().map(String::as_str)).collect();
+        let all: Vec<&str> = before
+            .into_iter()
+            .chain([script.main.as_str()])
+            .chain(script.after.iter().map(String::as_str))
+            .collect();
         self.backend.query(&all.join("; ")).await?;
         let (mut index, mut tag, mut failed) = (0, None, None);
         loop {
@@ -78,18 +90,31 @@ impl Session {
     /// Sends an error of PostgreSQL on. A fatal one ends the session.
     pub(super) async fn report(&mut self, report: Report) -> Result<(), Ended> {
         let is_fatal = matches!(report.get(b'S'), "FATAL" | "PANIC");
-        let oid = if report.get(b'C') == "40001" { self.oid_of_written().await } else { None };
+        let oid = if report.get(b'C') == "40001" {
+            self.oid_of_written().await
+        } else {
+            None
+        };
         translate(report, oid.as_deref()).put(&mut self.client.out, b'E');
         if is_fatal {
             self.client.flush().await?;
-            return Err(Ended::Broken(std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "postgresql ended the session")));
+            return Err(Ended::Broken(std::io::Error::new(
+                std::io::ErrorKind::ConnectionAborted,
+                "postgresql ended the session",
+            )));
         }
         Ok(())
     }
 
     /// The number of the table changed last, for the detail of error 1023; best effort, since the transaction has failed.
     async fn oid_of_written(&self) -> Option<String> {
-        self.shared.catalog.text(&format!("SELECT to_regclass({})::oid::text", literal(self.written.last()?))).await
+        self.shared
+            .catalog
+            .text(&format!(
+                "SELECT to_regclass({})::oid::text",
+                literal(self.written.last()?)
+            ))
+            .await
     }
 
     pub(super) fn row_description(&mut self, body: Bytes) {

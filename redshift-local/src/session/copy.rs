@@ -98,7 +98,13 @@ impl Session {
     /// Locks the target and reads its columns.
     async fn target(&mut self, copy: &CopyStatement) -> Result<Result<Target, Report>, Ended> {
         let stored = copy.table.stored();
-        let nonexistent = || Report::error("XX000", &format!("Cannot COPY into nonexistent table {}", copy.table.name), None);
+        let nonexistent = || {
+            Report::error(
+                "XX000",
+                &format!("Cannot COPY into nonexistent table {}", copy.table.name),
+                None,
+            )
+        };
         let sql = format!(
             "LOCK TABLE {stored} IN SHARE ROW EXCLUSIVE MODE; \
              SELECT a.attname, redshift_local.real_name(a.attname), CASE WHEN a.attidentity <> '' THEN 'identity' ELSE redshift_local.type_name(a.atttypid) END, \
@@ -125,8 +131,18 @@ impl Session {
         objects: mpsc::Receiver<Result<source::Object, SourceError>>,
         progress: &Progress,
     ) -> Result<Fed, Ended> {
-        let names: Vec<_> = target.columns.iter().map(|(stored, _)| name::delimited(stored)).collect();
-        self.backend.query(&format!("COPY {} ({}) FROM STDIN (FORMAT text)", copy.table.stored(), names.join(", "))).await?;
+        let names: Vec<_> = target
+            .columns
+            .iter()
+            .map(|(stored, _)| name::delimited(stored))
+            .collect();
+        self.backend
+            .query(&format!(
+                "COPY {} ({}) FROM STDIN (FORMAT text)",
+                copy.table.stored(),
+                names.join(", ")
+            ))
+            .await?;
         loop {
             let frame = self.backend_frame().await?;
             match frame.kind {
@@ -135,11 +151,20 @@ impl Session {
                 _ => {}
             }
         }
-        let job = Job { columns: target.columns.iter().map(|(_, column)| column.clone()).collect(), format: copy.format.clone(), compression: copy.compression, max_error: copy.max_error };
+        let job = Job {
+            columns: target.columns.iter().map(|(_, column)| column.clone()).collect(),
+            format: copy.format.clone(),
+            compression: copy.compression,
+            max_error: copy.max_error,
+        };
         let (sender, mut frames) = mpsc::channel::<Bytes>(FRAMES_WAITING_MAX);
         let progress = Arc::clone(progress);
         let pumping = tokio::task::spawn_blocking(move || pump(&job, objects, sender, &progress));
-        let cut_in_copy = self.shared.faults.take(Fault::CutInCopy, &[copy.table.to_string()]).is_some();
+        let cut_in_copy = self
+            .shared
+            .faults
+            .take(Fault::CutInCopy, &[copy.table.to_string()])
+            .is_some();
         loop {
             tokio::select! {
                 frame = frames.recv() => match frame {
@@ -169,7 +194,9 @@ impl Session {
 
     /// Ends PostgreSQL's COPY: done if all rows are in, failed otherwise.
     async fn finish(&mut self, pumping: JoinHandle<Result<Pumped, SourceError>>) -> Result<Fed, Ended> {
-        let pumped = pumping.await.map_err(|error| Ended::Broken(std::io::Error::other(error)))?;
+        let pumped = pumping
+            .await
+            .map_err(|error| Ended::Broken(std::io::Error::other(error)))?;
         let mut out = BytesMut::new();
         match pumped {
             Ok(pumped) if !pumped.is_failed && pumped.errors.iter().all(|error| error.code != code::LINE) => {
@@ -210,7 +237,13 @@ impl Session {
     }
 
     /// Notes, notices and errors.
-    async fn conclude(&mut self, copy: &CopyStatement, target: &Target, fed: Fed, progress: &Progress) -> Result<Result<(), Report>, Ended> {
+    async fn conclude(
+        &mut self,
+        copy: &CopyStatement,
+        target: &Target,
+        fed: Fed,
+        progress: &Progress,
+    ) -> Result<Result<(), Report>, Ended> {
         let table = &copy.table.name;
         let (errors, is_failed, rows) = match fed {
             Fed::Source(error) => return Ok(Err(refused(&error.refusal()))),
@@ -223,20 +256,40 @@ impl Session {
         };
         let is_stored = self.shared.catalog.store_load_errors(&target.load, &errors).await;
         if let Err(error) = is_stored {
-            return Ok(Err(Report::error("XX000", "redshift-local: load errors could not be stored", Some(&format!("{error:#}")))));
+            return Ok(Err(Report::error(
+                "XX000",
+                "redshift-local: load errors could not be stored",
+                Some(&format!("{error:#}")),
+            )));
         }
         if is_failed {
-            return Ok(Err(Report::error("XX000", &format!("Load into table '{table}' failed.  Check 'stl_load_errors' system table for details."), None)));
+            return Ok(Err(Report::error(
+                "XX000",
+                &format!("Load into table '{table}' failed.  Check 'stl_load_errors' system table for details."),
+                None,
+            )));
         }
-        if self.shared.faults.take(Fault::FailCopy, &[copy.table.to_string()]).is_some() {
-            return Ok(Err(Report::error("XX000", "S3ServiceException:We encountered an internal error. Please try again.,Status 500,Error InternalError", None)));
+        if self
+            .shared
+            .faults
+            .take(Fault::FailCopy, &[copy.table.to_string()])
+            .is_some()
+        {
+            return Ok(Err(Report::error(
+                "XX000",
+                "S3ServiceException:We encountered an internal error. Please try again.,Status 500,Error InternalError",
+                None,
+            )));
         }
         self.last_copy_count = i64::try_from(rows).unwrap_or(i64::MAX);
         self.last_copy_id = target.load.query_id;
         let mut notice = format!("Load into table '{table}' completed, {rows} record(s) loaded successfully.");
         Report::new("INFO", "00000", &notice, None).put(&mut self.client.out, b'N');
         if !errors.is_empty() {
-            notice = format!("Load into table '{table}' completed, {} record(s) could not be loaded.  Check 'stl_load_errors' system table for details.", errors.len());
+            notice = format!(
+                "Load into table '{table}' completed, {} record(s) could not be loaded.  Check 'stl_load_errors' system table for details.",
+                errors.len()
+            );
             Report::new("INFO", "00000", &notice, None).put(&mut self.client.out, b'N');
         }
         Ok(Ok(()))
@@ -251,7 +304,10 @@ fn by_postgres(report: &Report, progress: &Progress, copy: &CopyStatement) -> Op
     }
     let place = report.get(b'W');
     let row: u64 = place.split("line ").nth(1)?.split([',', ':']).next()?.parse().ok()?;
-    let column = place.split("column ").nth(1).map_or("", |rest| rest.split([':', ',']).next().unwrap_or(""));
+    let column = place
+        .split("column ")
+        .nth(1)
+        .map_or("", |rest| rest.split([':', ',']).next().unwrap_or(""));
     let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
     let (first, file) = progress.iter().rev().find(|(first, _)| *first < row)?;
     Some(LoadError {
@@ -269,7 +325,10 @@ fn by_postgres(report: &Report, progress: &Progress, copy: &CopyStatement) -> Op
 }
 
 fn text(row: &[Option<Bytes>], index: usize) -> &str {
-    row.get(index).and_then(Option::as_ref).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("")
+    row.get(index)
+        .and_then(Option::as_ref)
+        .and_then(|bytes| std::str::from_utf8(bytes).ok())
+        .unwrap_or("")
 }
 
 /// Builds the target from the answer of [`Session::target`]'s query.
@@ -280,15 +339,30 @@ fn target_of(mut rows: Rows, copy: &CopyStatement, session_id: u32) -> Result<Ta
     if rows.first().is_some_and(|row| text(row, 9) != "r") {
         return Err(Refusal::new("XX000", format!("\"{}\" is not a table", copy.table.name)));
     }
-    let load = Load { query_id: number(&last, 0), transaction_id: number(&last, 1), session_id, table_id };
+    let load = Load {
+        query_id: number(&last, 0),
+        transaction_id: number(&last, 1),
+        session_id,
+        table_id,
+    };
     let wanted: Vec<_> = match &copy.columns {
         None => rows.iter().collect(),
         Some(names) => names
             .iter()
-            .map(|wanted| rows.iter().find(|row| text(row, 1) == wanted).ok_or_else(|| Refusal::new("42703", format!("column \"{wanted}\" of relation \"{}\" does not exist", copy.table.name))))
+            .map(|wanted| {
+                rows.iter().find(|row| text(row, 1) == wanted).ok_or_else(|| {
+                    Refusal::new(
+                        "42703",
+                        format!("column \"{wanted}\" of relation \"{}\" does not exist", copy.table.name),
+                    )
+                })
+            })
             .collect::<Result<_, _>>()?,
     };
-    let columns = wanted.into_iter().map(|row| column_of(row)).collect::<Result<Vec<_>, _>>()?;
+    let columns = wanted
+        .into_iter()
+        .map(|row| column_of(row))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(Target { load, columns })
 }
 
@@ -296,7 +370,10 @@ fn column_of(row: &[Option<Bytes>]) -> Result<(String, Column), Refusal> {
     let size = |index| text(row, index).parse::<usize>().unwrap_or(0);
     let (is_required, has_default) = (text(row, 6) == "t", text(row, 7) == "t");
     if is_required && has_default {
-        return Err(Refusal::not_emulated(format!("COPY into column {} that is NOT NULL and has a DEFAULT", text(row, 1))));
+        return Err(Refusal::not_emulated(format!(
+            "COPY into column {} that is NOT NULL and has a DEFAULT",
+            text(row, 1)
+        )));
     }
     let bytes_max = size(3);
     let integer = |min: i64, max: i64| Kind::Integer { min, max };
@@ -306,7 +383,13 @@ fn column_of(row: &[Option<Bytes>]) -> Result<(String, Column), Refusal> {
         "bigint" => (integer(i64::MIN, i64::MAX), "int8"),
         "real" => (Kind::Real, "float4"),
         "double precision" => (Kind::Double, "float8"),
-        "numeric" => (Kind::Decimal { precision: size(4), scale: size(5) }, "numeric"),
+        "numeric" => (
+            Kind::Decimal {
+                precision: size(4),
+                scale: size(5),
+            },
+            "numeric",
+        ),
         "boolean" => (Kind::Boolean, "bool"),
         "character" => (Kind::Char { bytes_max }, "char"),
         "character varying" => (Kind::Varchar { bytes_max }, "varchar"),
@@ -315,12 +398,26 @@ fn column_of(row: &[Option<Bytes>]) -> Result<(String, Column), Refusal> {
         "timestamp with time zone" => (Kind::Timestamp, "timestampt"),
         "super" => (Kind::Super, "super"),
         "varbyte" => (Kind::Varbyte { bytes_max }, "varbyte"),
-        other => return Err(Refusal::not_emulated(format!("COPY into column {} of type {other}", text(row, 1)))),
+        other => {
+            return Err(Refusal::not_emulated(format!(
+                "COPY into column {} of type {other}",
+                text(row, 1)
+            )));
+        }
     };
     let type_length = match kind {
         Kind::Decimal { precision, scale } => format!("{precision}, {scale}"),
         Kind::Char { bytes_max } | Kind::Varchar { bytes_max } | Kind::Varbyte { bytes_max } => bytes_max.to_string(),
         _ => "0".to_owned(),
     };
-    Ok((text(row, 0).to_owned(), Column { name: text(row, 1).to_owned(), kind, is_required, type_name: type_name.to_owned(), type_length }))
+    Ok((
+        text(row, 0).to_owned(),
+        Column {
+            name: text(row, 1).to_owned(),
+            kind,
+            is_required,
+            type_name: type_name.to_owned(),
+            type_length,
+        },
+    ))
 }

@@ -30,7 +30,13 @@ impl Session {
                 Ok(())
             }
             _ => {
-                Report::new("FATAL", "08P01", &format!("invalid frontend message type {}", frame.kind), None).put(&mut self.client.out, b'E');
+                Report::new(
+                    "FATAL",
+                    "08P01",
+                    &format!("invalid frontend message type {}", frame.kind),
+                    None,
+                )
+                .put(&mut self.client.out, b'E');
                 self.client.flush().await?;
                 Err(Ended::Gone)
             }
@@ -66,7 +72,13 @@ impl Session {
         let statement = match statements.as_slice() {
             [] => return Ok(String::new()),
             [one] => one,
-            _ => return Err(Report::error("42601", "cannot insert multiple commands into a prepared statement", None)),
+            _ => {
+                return Err(Report::error(
+                    "42601",
+                    "cannot insert multiple commands into a prepared statement",
+                    None,
+                ));
+            }
         };
         let plan: Plan = classify(sql, statement, self.context()).map_err(|refusal| refused(&refusal))?;
         let is_control = matches!(plan.action, Action::Begin(_) | Action::Commit | Action::Rollback);
@@ -75,11 +87,17 @@ impl Session {
         }
         self.keep_long_names(plan.long_names).await;
         match plan.action {
-            Action::Send(script) | Action::Write(script, _) if script.before.is_empty() && script.after.is_empty() && script.tag.is_none() => Ok(script.main),
+            Action::Send(script) | Action::Write(script, _)
+                if script.before.is_empty() && script.after.is_empty() && script.tag.is_none() =>
+            {
+                Ok(script.main)
+            }
             Action::Begin(sql) => Ok(sql),
             Action::Commit => Ok("COMMIT".to_owned()),
             Action::Rollback => Ok("ROLLBACK".to_owned()),
-            _ => Err(refused(&Refusal::not_emulated("this statement over the extended protocol; use the simple one"))),
+            _ => Err(refused(&Refusal::not_emulated(
+                "this statement over the extended protocol; use the simple one",
+            ))),
         }
     }
 
@@ -111,7 +129,8 @@ impl Session {
             }
             self.client.flush_if_full().await?;
             // ParseComplete, BindComplete, CloseComplete, CommandComplete, EmptyQuery, PortalSuspended, RowDescription, NoData
-            let ends = matches!(frame.kind, b'1' | b'2' | b'3' | b'C' | b'I' | b's' | b'n') || (frame.kind == b'T' && kind == b'D');
+            let ends = matches!(frame.kind, b'1' | b'2' | b'3' | b'C' | b'I' | b's' | b'n')
+                || (frame.kind == b'T' && kind == b'D');
             if ends && !is_describing_statement {
                 return Ok(());
             }

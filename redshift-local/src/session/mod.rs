@@ -68,7 +68,11 @@ impl Client {
     }
 
     async fn flush_if_full(&mut self) -> io::Result<()> {
-        if self.out.len() >= ANSWER_BYTES { self.flush().await } else { Ok(()) }
+        if self.out.len() >= ANSWER_BYTES {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -105,7 +109,12 @@ pub async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
             let (sender, frames) = mpsc::channel(FRAMES_WAITING_MAX);
             let gone = CancellationToken::new();
             tokio::spawn(forward(reader, sender, gone.clone()));
-            let client = Client { frames, writer, out: BytesMut::new(), gone };
+            let client = Client {
+                frames,
+                writer,
+                out: BytesMut::new(),
+                gone,
+            };
             Session {
                 shared: Arc::clone(&shared),
                 client,
@@ -139,7 +148,11 @@ pub async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
 }
 
 /// Reads the client's frames while statements run, so that its going is seen at once.
-async fn forward(mut reader: FrameReader<tokio::net::tcp::OwnedReadHalf>, sender: mpsc::Sender<Frame>, gone: CancellationToken) {
+async fn forward(
+    mut reader: FrameReader<tokio::net::tcp::OwnedReadHalf>,
+    sender: mpsc::Sender<Frame>,
+    gone: CancellationToken,
+) {
     let _guard = gone.drop_guard();
     loop {
         tokio::select! {
@@ -185,7 +198,10 @@ impl Session {
             b'E' => {
                 answer::error_of(&frame).put(&mut self.client.out, b'E');
                 self.client.flush().await?;
-                Err(Ended::Broken(io::Error::new(io::ErrorKind::ConnectionAborted, "postgresql ended the session")))
+                Err(Ended::Broken(io::Error::new(
+                    io::ErrorKind::ConnectionAborted,
+                    "postgresql ended the session",
+                )))
             }
             b'N' => {
                 put_frame(&mut self.client.out, b'N', &frame.body);
@@ -205,7 +221,10 @@ impl Session {
     }
 
     /// A query whose answer the client does not see; the inner error is PostgreSQL's.
-    async fn hidden(&mut self, sql: &str) -> Result<Result<crate::wire::backend::Rows, crate::wire::fields::Report>, Ended> {
+    async fn hidden(
+        &mut self,
+        sql: &str,
+    ) -> Result<Result<crate::wire::backend::Rows, crate::wire::fields::Report>, Ended> {
         let gone = self.client.gone.clone();
         let answer = tokio::select! {
             biased;
@@ -220,12 +239,23 @@ impl Session {
     }
 
     fn context(&self) -> Context {
-        let keep_case = self.parameters.get("enable_case_sensitive_identifier").is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "on" | "true" | "1"));
-        Context { keep_case, last_copy_count: self.last_copy_count, last_copy_id: self.last_copy_id }
+        let keep_case = self
+            .parameters
+            .get("enable_case_sensitive_identifier")
+            .is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "on" | "true" | "1"));
+        Context {
+            keep_case,
+            last_copy_count: self.last_copy_count,
+            last_copy_id: self.last_copy_id,
+        }
     }
 
     fn ready(&mut self) {
-        let status = if self.is_implicit_block { Status::Idle } else { self.backend.status };
+        let status = if self.is_implicit_block {
+            Status::Idle
+        } else {
+            self.backend.status
+        };
         self.client.out.put_slice(&[b'Z', 0, 0, 0, 5, status.byte()]);
         if status == Status::Idle {
             self.written.clear();

@@ -46,7 +46,13 @@ impl Session {
     async fn statements(&mut self, sql: &str, statements: &[&[Token]]) -> Result<(), Ended> {
         for statement in statements {
             let plan = classify(sql, statement, self.context());
-            let is_control = matches!(plan, Ok(Plan { action: Action::Begin(_) | Action::Commit | Action::Rollback, .. }));
+            let is_control = matches!(
+                plan,
+                Ok(Plan {
+                    action: Action::Begin(_) | Action::Commit | Action::Rollback,
+                    ..
+                })
+            );
             if statements.len() > 1 && self.backend.status == Status::Idle && !is_control {
                 let _ = self.hidden("BEGIN").await?;
                 self.is_implicit_block = true;
@@ -65,7 +71,11 @@ impl Session {
             }
         }
         if std::mem::take(&mut self.is_implicit_block) && self.backend.status != Status::Idle {
-            let end = if self.backend.status == Status::Failed { "ROLLBACK" } else { "COMMIT" };
+            let end = if self.backend.status == Status::Failed {
+                "ROLLBACK"
+            } else {
+                "COMMIT"
+            };
             if let Err(report) = self.hidden(end).await? {
                 self.report(report).await?;
             }
@@ -89,11 +99,27 @@ impl Session {
                 put_text(&mut self.client.out, b'C', "BEGIN");
                 Ok(true)
             }
-            Action::Begin(sql) => self.relay(&Script { main: sql, ..Script::default() }, None).await,
+            Action::Begin(sql) => {
+                self.relay(
+                    &Script {
+                        main: sql,
+                        ..Script::default()
+                    },
+                    None,
+                )
+                .await
+            }
             Action::Commit => self.commit().await,
             Action::Rollback => {
                 self.is_implicit_block = false;
-                self.relay(&Script { main: "ROLLBACK".to_owned(), ..Script::default() }, None).await
+                self.relay(
+                    &Script {
+                        main: "ROLLBACK".to_owned(),
+                        ..Script::default()
+                    },
+                    None,
+                )
+                .await
             }
             Action::Truncate(script, table) => self.truncate(&script, &table.stored()).await,
             Action::OutsideBlock(script, what) => {
@@ -150,7 +176,15 @@ impl Session {
             return Err(self.cut());
         }
         let cut_after = self.shared.faults.take(Kind::CutAfterCommit, &written).is_some();
-        let done = self.relay(&Script { main: "COMMIT".to_owned(), ..Script::default() }, None).await?;
+        let done = self
+            .relay(
+                &Script {
+                    main: "COMMIT".to_owned(),
+                    ..Script::default()
+                },
+                None,
+            )
+            .await?;
         if cut_after { Err(self.cut()) } else { Ok(done) }
     }
 
@@ -164,10 +198,14 @@ impl Session {
     pub(super) fn write_fault(&self, table: &str) -> Option<Report> {
         let tables = [table.to_owned()];
         if self.shared.faults.take(Kind::Serialization1023, &tables).is_some() {
-            let detail = "Serializable isolation violation on table - 0, transactions forming the cycle are: 0, 0 (pid:0)";
+            let detail =
+                "Serializable isolation violation on table - 0, transactions forming the cycle are: 0, 0 (pid:0)";
             return Some(Report::error("XX000", "1023", Some(detail)));
         }
-        self.shared.faults.take(Kind::Deadlock, &tables).map(|_| Report::error("40P01", "deadlock detected", None))
+        self.shared
+            .faults
+            .take(Kind::Deadlock, &tables)
+            .map(|_| Report::error("40P01", "deadlock detected", None))
     }
 
     async fn hang(&mut self, sql: &str) -> Result<(), Ended> {
@@ -192,19 +230,36 @@ impl Session {
 
     /// Aliases are stored before they are used, by another session, so that a ROLLBACK does not forget them.
     pub(super) async fn keep_long_names(&mut self, names: Vec<String>) {
-        let new: Vec<_> = names.into_iter().map(|name| (name::stored(&name), name)).filter(|(alias, name)| self.shared.aliases.insert(alias.clone(), name.clone())).collect();
+        let new: Vec<_> = names
+            .into_iter()
+            .map(|name| (name::stored(&name), name))
+            .filter(|(alias, name)| self.shared.aliases.insert(alias.clone(), name.clone()))
+            .collect();
         if new.is_empty() {
             return;
         }
         if let Err(error) = self.shared.catalog.store_aliases(&new).await {
-            tracing::warn!(error = format!("{error:#}"), "long names not stored: after a restart they will show as aliases");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "long names not stored: after a restart they will show as aliases"
+            );
         }
     }
 
     fn show(&mut self, name: &str) {
-        let default = PARAMETERS.iter().find(|(known, _)| *known == name).map_or("", |(_, default)| default);
+        let default = PARAMETERS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or("", |(_, default)| default);
         let value = self.parameters.get(name).map_or(default, String::as_str);
-        let column = Column { name: name.to_owned(), origin: (0, 0), type_oid: 1043, length: -1, modifier: -1, format: 0 };
+        let column = Column {
+            name: name.to_owned(),
+            origin: (0, 0),
+            type_oid: 1043,
+            length: -1,
+            modifier: -1,
+            format: 0,
+        };
         put_columns(&mut self.client.out, &[column]);
         put_row(&mut self.client.out, &[Some(value.to_owned().into())]);
         put_text(&mut self.client.out, b'C', "SHOW");
@@ -212,5 +267,9 @@ impl Session {
 }
 
 pub(super) fn aborted() -> Report {
-    Report::error("25P02", "current transaction is aborted, commands ignored until end of transaction block", None)
+    Report::error(
+        "25P02",
+        "current transaction is aborted, commands ignored until end of transaction block",
+        None,
+    )
 }

@@ -23,8 +23,20 @@ const GSS: u32 = 80_877_104;
 
 /// Parameters that Redshift's own drivers send and that change nothing here.
 const IGNORED: &[&str] = &[
-    "user", "database", "client_encoding", "application_name", "client_protocol_version", "driver_version", "os_version", "plugin_name", "extra_float_digits", "replication",
-    "options", "min_protocol_version", "max_protocol_version", "idp_type",
+    "user",
+    "database",
+    "client_encoding",
+    "application_name",
+    "client_protocol_version",
+    "driver_version",
+    "os_version",
+    "plugin_name",
+    "extra_float_digits",
+    "replication",
+    "options",
+    "min_protocol_version",
+    "max_protocol_version",
+    "idp_type",
 ];
 
 /// What a session begins with. Snapshots as in Redshift, literals with backslashes, and a PostgreSQL that notices when the stand-in has gone.
@@ -34,10 +46,20 @@ const SETTINGS: &str = "SET default_transaction_isolation = 'repeatable read'; S
 type Started = (OwnedWriteHalf, Backend, SessionInfo);
 
 /// Runs the start-up; nothing when the connection only carried a CancelRequest.
-pub(super) async fn start(shared: &Arc<Shared>, reader: &mut FrameReader<OwnedReadHalf>, mut writer: OwnedWriteHalf) -> Result<Option<Started>, Ended> {
+pub(super) async fn start(
+    shared: &Arc<Shared>,
+    reader: &mut FrameReader<OwnedReadHalf>,
+    mut writer: OwnedWriteHalf,
+) -> Result<Option<Started>, Ended> {
     let parameters = loop {
-        let Some(mut frame) = reader.startup_frame().await? else { return Ok(None) };
-        match frame.body.try_get_u32().map_err(|_| Ended::Refused("short start-up frame".to_owned()))? {
+        let Some(mut frame) = reader.startup_frame().await? else {
+            return Ok(None);
+        };
+        match frame
+            .body
+            .try_get_u32()
+            .map_err(|_| Ended::Refused("short start-up frame".to_owned()))?
+        {
             SSL | GSS => writer.write_all(b"N").await?,
             CANCEL => {
                 if frame.body.remaining() >= 8 {
@@ -46,16 +68,33 @@ pub(super) async fn start(shared: &Arc<Shared>, reader: &mut FrameReader<OwnedRe
                 return Ok(None);
             }
             VERSION_3 => break startup_parameters(frame.body),
-            other => return refuse(&mut writer, "0A000", &format!("unsupported frontend protocol {}.{}", other >> 16, other & 0xffff)).await,
+            other => {
+                return refuse(
+                    &mut writer,
+                    "0A000",
+                    &format!("unsupported frontend protocol {}.{}", other >> 16, other & 0xffff),
+                )
+                .await;
+            }
         }
     };
-    let get = |name: &str| parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let get = |name: &str| {
+        parameters
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    };
     let user = get("user").unwrap_or_default().to_owned();
     if let Some((code, message)) = wrong_parameter(shared, &parameters) {
         return refuse(&mut writer, code, &message).await;
     }
     if !authenticate(shared, &user, reader, &mut writer).await? {
-        return refuse(&mut writer, "28000", &format!("password authentication failed for user \"{user}\"")).await;
+        return refuse(
+            &mut writer,
+            "28000",
+            &format!("password authentication failed for user \"{user}\""),
+        )
+        .await;
     }
     let application_name = get("application_name").unwrap_or_default().to_owned();
     let mut backend = match connect(shared, &application_name, &parameters).await {
@@ -63,12 +102,26 @@ pub(super) async fn start(shared: &Arc<Shared>, reader: &mut FrameReader<OwnedRe
         Err(error) => return refuse(&mut writer, "08006", &format!("redshift-local: {error}")).await,
     };
     if let Some(digits) = get("extra_float_digits")
-        && backend.hidden(&format!("SET extra_float_digits = {}", literal(digits))).await.is_err()
+        && backend
+            .hidden(&format!("SET extra_float_digits = {}", literal(digits)))
+            .await
+            .is_err()
     {
-        return refuse(&mut writer, "22023", "invalid value for parameter \"extra_float_digits\"").await;
+        return refuse(
+            &mut writer,
+            "22023",
+            "invalid value for parameter \"extra_float_digits\"",
+        )
+        .await;
     }
     writer.write_all(&greeting(&backend, &user, &application_name)).await?;
-    let info = SessionInfo { pid: backend.process_id, user, application_name, state: "idle", last_statement: String::new() };
+    let info = SessionInfo {
+        pid: backend.process_id,
+        user,
+        application_name,
+        state: "idle",
+        last_statement: String::new(),
+    };
     Ok(Some((writer, backend, info)))
 }
 
@@ -83,45 +136,81 @@ fn wrong_parameter(shared: &Shared, parameters: &[(String, String)]) -> Option<(
     for (key, value) in parameters {
         match key.as_str() {
             "extra_float_digits" if value.parse::<i32>().is_ok_and(|digits| digits > 2) => {
-                return Some(("22023", format!("{value} is outside the valid range for parameter \"extra_float_digits\" (-15 .. 2)")));
+                return Some((
+                    "22023",
+                    format!("{value} is outside the valid range for parameter \"extra_float_digits\" (-15 .. 2)"),
+                ));
             }
-            "options" if !value.trim().is_empty() => return Some(("0A000", "redshift-local: not emulated: start-up options".to_owned())),
+            "options" if !value.trim().is_empty() => {
+                return Some(("0A000", "redshift-local: not emulated: start-up options".to_owned()));
+            }
             "replication" => return Some(("0A000", "replication is not supported".to_owned())),
-            "client_encoding" if !["utf8", "utf-8", "unicode"].iter().any(|known| value.trim_matches('\'').eq_ignore_ascii_case(known)) => {
-                return Some(("0A000", format!("redshift-local: not emulated: client encoding {value}")));
+            "client_encoding"
+                if !["utf8", "utf-8", "unicode"]
+                    .iter()
+                    .any(|known| value.trim_matches('\'').eq_ignore_ascii_case(known)) =>
+            {
+                return Some((
+                    "0A000",
+                    format!("redshift-local: not emulated: client encoding {value}"),
+                ));
             }
             known if IGNORED.contains(&known) || is_setting(known) => {}
             unknown => return Some(("42704", format!("unrecognized configuration parameter \"{unknown}\""))),
         }
     }
-    let database = parameters.iter().find(|(key, _)| key == "database").or_else(|| parameters.iter().find(|(key, _)| key == "user")).map(|(_, value)| value.as_str());
+    let database = parameters
+        .iter()
+        .find(|(key, _)| key == "database")
+        .or_else(|| parameters.iter().find(|(key, _)| key == "user"))
+        .map(|(_, value)| value.as_str());
     if database != Some(shared.config.database.as_str()) {
-        return Some(("3D000", format!("database \"{}\" does not exist", database.unwrap_or_default())));
+        return Some((
+            "3D000",
+            format!("database \"{}\" does not exist", database.unwrap_or_default()),
+        ));
     }
     None
 }
 
 /// Parameters of the start-up that are settings of the session.
 fn is_setting(name: &str) -> bool {
-    ["datestyle", "timezone", "statement_timeout"].iter().any(|known| name.eq_ignore_ascii_case(known))
+    ["datestyle", "timezone", "statement_timeout"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Asks for the password by md5, if one is configured.
-async fn authenticate(shared: &Shared, user: &str, reader: &mut FrameReader<OwnedReadHalf>, writer: &mut OwnedWriteHalf) -> Result<bool, Ended> {
+async fn authenticate(
+    shared: &Shared,
+    user: &str,
+    reader: &mut FrameReader<OwnedReadHalf>,
+    writer: &mut OwnedWriteHalf,
+) -> Result<bool, Ended> {
     let is_known = shared.config.user.as_deref().is_none_or(|known| known == user);
-    let Some(password) = &shared.config.password else { return Ok(is_known) };
-    let salt = u32::try_from(RandomState::new().build_hasher().finish() & 0xffff_ffff).unwrap_or(0).to_be_bytes();
+    let Some(password) = &shared.config.password else {
+        return Ok(is_known);
+    };
+    let salt = u32::try_from(RandomState::new().build_hasher().finish() & 0xffff_ffff)
+        .unwrap_or(0)
+        .to_be_bytes();
     let mut body = vec![0, 0, 0, 5];
     body.extend_from_slice(&salt);
     let mut out = BytesMut::new();
     put_frame(&mut out, b'R', &body);
     writer.write_all(&out).await?;
-    let Some(mut frame) = reader.frame().await? else { return Err(Ended::Gone) };
+    let Some(mut frame) = reader.frame().await? else {
+        return Err(Ended::Gone);
+    };
     let given = take_text(&mut frame.body).unwrap_or_default();
     Ok(frame.kind == b'p' && is_known && given == md5_hash(user.as_bytes(), password.as_bytes(), salt))
 }
 
-async fn connect(shared: &Shared, application_name: &str, parameters: &[(String, String)]) -> Result<Backend, BackendError> {
+async fn connect(
+    shared: &Shared,
+    application_name: &str,
+    parameters: &[(String, String)],
+) -> Result<Backend, BackendError> {
     let mut backend = Backend::connect(&shared.config.postgres, application_name).await?;
     let mut settings = SETTINGS.to_owned();
     for (key, value) in parameters.iter().filter(|(key, _)| is_setting(key)) {

@@ -49,7 +49,11 @@ pub fn parse(cursor: &mut Cursor<'_>, context: Context) -> Result<AlterTable, Re
         return Err(Refusal::syntax(cursor.near()));
     }
     let table = cursor.table()?;
-    let mut alter = AlterTable { alteration: Alteration::Keys { columns: Vec::new() }, long_names: Vec::new(), table };
+    let mut alter = AlterTable {
+        alteration: Alteration::Keys { columns: Vec::new() },
+        long_names: Vec::new(),
+        table,
+    };
     alter.alteration = if cursor.take(&["add"]) {
         add(&mut alter, cursor, context)?
     } else if cursor.take(&["drop"]) {
@@ -62,7 +66,10 @@ pub fn parse(cursor: &mut Cursor<'_>, context: Context) -> Result<AlterTable, Re
     } else if cursor.take(&["alter"]) {
         alter_column(cursor)?
     } else if cursor.sees(&["append"]) || cursor.sees(&["set"]) {
-        return Err(Refusal::not_emulated(format!("ALTER TABLE {}", cursor.near().to_uppercase())));
+        return Err(Refusal::not_emulated(format!(
+            "ALTER TABLE {}",
+            cursor.near().to_uppercase()
+        )));
     } else {
         return Err(Refusal::syntax(cursor.near()));
     };
@@ -72,7 +79,9 @@ pub fn parse(cursor: &mut Cursor<'_>, context: Context) -> Result<AlterTable, Re
 }
 
 fn plain(alter: &AlterTable, action: &str) -> Alteration {
-    Alteration::Plain { sql: format!("ALTER TABLE {} {action}", alter.table.stored()) }
+    Alteration::Plain {
+        sql: format!("ALTER TABLE {} {action}", alter.table.stored()),
+    }
 }
 
 fn store(alter: &mut AlterTable, name: &str) -> String {
@@ -84,17 +93,26 @@ fn store(alter: &mut AlterTable, name: &str) -> String {
 }
 
 fn add(alter: &mut AlterTable, cursor: &mut Cursor<'_>, context: Context) -> Result<Alteration, Refusal> {
-    if ["constraint", "primary", "unique", "foreign"].iter().any(|word| cursor.sees(&[word])) {
+    if ["constraint", "primary", "unique", "foreign"]
+        .iter()
+        .any(|word| cursor.sees(&[word]))
+    {
         let mut create = CreateTable::default();
         create_table::table_constraint(&mut create, cursor)?;
-        return Ok(Alteration::Keys { columns: create.notes.into_iter().map(|note| note.column).collect() });
+        return Ok(Alteration::Keys {
+            columns: create.notes.into_iter().map(|note| note.column).collect(),
+        });
     }
     cursor.take(&["column"]);
     if cursor.sees(&["if"]) {
         return Err(Refusal::syntax(cursor.near()));
     }
     let column = cursor.identifier()?;
-    let mut text = format!("ADD COLUMN {} {}", store(alter, &column), types::parse(cursor, Place::Column)?);
+    let mut text = format!(
+        "ADD COLUMN {} {}",
+        store(alter, &column),
+        types::parse(cursor, Place::Column)?
+    );
     let (mut required, mut default) = (false, false);
     while !cursor.done() {
         if cursor.take(&["not", "null"]) {
@@ -108,13 +126,17 @@ fn add(alter: &mut AlterTable, cursor: &mut Cursor<'_>, context: Context) -> Res
         } else if cursor.take(&["encode"]) {
             cursor.identifier()?;
         } else if cursor.sees(&["identity"]) || cursor.sees(&["generated"]) {
-            return Err(Refusal::unsupported("ALTER TABLE ADD COLUMN with IDENTITY is not supported"));
+            return Err(Refusal::unsupported(
+                "ALTER TABLE ADD COLUMN with IDENTITY is not supported",
+            ));
         } else if !cursor.take(&["null"]) {
             return Err(Refusal::syntax(cursor.near()));
         }
     }
     if required && !default {
-        return Err(Refusal::unsupported("ALTER TABLE ADD COLUMN defined as NOT NULL must have a non-null default expression"));
+        return Err(Refusal::unsupported(
+            "ALTER TABLE ADD COLUMN defined as NOT NULL must have a non-null default expression",
+        ));
     }
     Ok(plain(alter, &text))
 }
@@ -155,15 +177,24 @@ fn rename(alter: &mut AlterTable, cursor: &mut Cursor<'_>) -> Result<Alteration,
 }
 
 fn alter_column(cursor: &mut Cursor<'_>) -> Result<Alteration, Refusal> {
-    if ["distkey", "diststyle", "sortkey", "compound", "encode"].iter().any(|word| cursor.sees(&[word])) {
-        return Err(Refusal::not_emulated(format!("ALTER TABLE ALTER {}", cursor.near().to_uppercase())));
+    if ["distkey", "diststyle", "sortkey", "compound", "encode"]
+        .iter()
+        .any(|word| cursor.sees(&[word]))
+    {
+        return Err(Refusal::not_emulated(format!(
+            "ALTER TABLE ALTER {}",
+            cursor.near().to_uppercase()
+        )));
     }
     cursor.take(&["column"]);
     let column = cursor.identifier()?;
     for refused in [["set", "not"], ["drop", "not"], ["set", "default"], ["drop", "default"]] {
         if cursor.sees(&refused) {
             let what = if refused[1] == "not" { "NOT NULL" } else { "DEFAULT" };
-            return Err(Refusal::unsupported(format!("ALTER COLUMN {} {what} is not supported", refused[0].to_uppercase())));
+            return Err(Refusal::unsupported(format!(
+                "ALTER COLUMN {} {what} is not supported",
+                refused[0].to_uppercase()
+            )));
         }
     }
     if cursor.sees(&["encode"]) {
@@ -176,7 +207,11 @@ fn alter_column(cursor: &mut Cursor<'_>) -> Result<Alteration, Refusal> {
     let bytes_max = mapped
         .strip_prefix("redshift_local.\"varchar\"(")
         .and_then(|rest| rest.trim_end_matches(')').parse().ok())
-        .ok_or_else(|| Refusal::unsupported("ALTER TABLE ALTER COLUMN TYPE is only supported for columns of type character varying"))?;
+        .ok_or_else(|| {
+            Refusal::unsupported(
+                "ALTER TABLE ALTER COLUMN TYPE is only supported for columns of type character varying",
+            )
+        })?;
     Ok(Alteration::VarcharLength { column, bytes_max })
 }
 
@@ -192,9 +227,25 @@ mod tests {
 
     #[test]
     fn allows_one_action() {
-        assert_eq!(run("t ADD COLUMN \"C\" int ENCODE raw").unwrap(), Alteration::Plain { sql: "ALTER TABLE \"t\" ADD COLUMN \"c\" int4".to_owned() });
-        assert_eq!(run("t ALTER c TYPE VARCHAR(9)").unwrap(), Alteration::VarcharLength { column: "c".to_owned(), bytes_max: 9 });
-        assert_eq!(run("t ADD PRIMARY KEY (a, b)").unwrap(), Alteration::Keys { columns: vec!["a".to_owned(), "b".to_owned()] });
+        assert_eq!(
+            run("t ADD COLUMN \"C\" int ENCODE raw").unwrap(),
+            Alteration::Plain {
+                sql: "ALTER TABLE \"t\" ADD COLUMN \"c\" int4".to_owned()
+            }
+        );
+        assert_eq!(
+            run("t ALTER c TYPE VARCHAR(9)").unwrap(),
+            Alteration::VarcharLength {
+                column: "c".to_owned(),
+                bytes_max: 9
+            }
+        );
+        assert_eq!(
+            run("t ADD PRIMARY KEY (a, b)").unwrap(),
+            Alteration::Keys {
+                columns: vec!["a".to_owned(), "b".to_owned()]
+            }
+        );
     }
 
     #[test]

@@ -24,7 +24,10 @@ pub struct Script {
 
 impl Script {
     fn plain(main: String) -> Self {
-        Self { main, ..Self::default() }
+        Self {
+            main,
+            ..Self::default()
+        }
     }
 }
 
@@ -64,7 +67,10 @@ pub struct Plan {
 
 impl From<Action> for Plan {
     fn from(action: Action) -> Self {
-        Self { action, long_names: Vec::new() }
+        Self {
+            action,
+            long_names: Vec::new(),
+        }
     }
 }
 
@@ -86,8 +92,16 @@ pub const PARAMETERS: &[(&str, &str)] = &[
 ];
 
 /// Parameters that both have with the same meaning.
-const SHARED_PARAMETERS: &[&str] =
-    &["search_path", "statement_timeout", "timezone", "datestyle", "client_encoding", "application_name", "extra_float_digits", "idle_in_transaction_session_timeout"];
+const SHARED_PARAMETERS: &[&str] = &[
+    "search_path",
+    "statement_timeout",
+    "timezone",
+    "datestyle",
+    "client_encoding",
+    "application_name",
+    "extra_float_digits",
+    "idle_in_transaction_session_timeout",
+];
 
 /// Decides on one statement.
 ///
@@ -95,15 +109,23 @@ const SHARED_PARAMETERS: &[&str] =
 /// What Redshift refuses and what is not emulated.
 pub fn classify(sql: &str, tokens: &[Token], context: Context) -> Result<Plan, Refusal> {
     let mut cursor = Cursor::new(sql, tokens, context.keep_case);
-    let first = tokens.first().filter(|token| token.kind == Kind::Word).map(|token| token.text(sql).to_ascii_lowercase());
+    let first = tokens
+        .first()
+        .filter(|token| token.kind == Kind::Word)
+        .map(|token| token.text(sql).to_ascii_lowercase());
     let Some(first) = first else {
         let bracketed = cursor.peek(0).is_some_and(|token| token.is_sign(sql, '('));
-        return if bracketed { query(sql, tokens, context) } else { Err(Refusal::syntax(cursor.near())) };
+        return if bracketed {
+            query(sql, tokens, context)
+        } else {
+            Err(Refusal::syntax(cursor.near()))
+        };
     };
     match first.as_str() {
         "select" => query(sql, tokens, context),
         "with" | "insert" | "update" | "delete" => change(sql, tokens, context),
-        "explain" | "fetch" | "close" | "declare" | "grant" | "revoke" | "comment" | "deallocate" | "prepare" | "execute" => other(&first, &mut cursor, context),
+        "explain" | "fetch" | "close" | "declare" | "grant" | "revoke" | "comment" | "deallocate" | "prepare"
+        | "execute" => other(&first, &mut cursor, context),
         "begin" | "start" => begin(&mut cursor),
         "commit" | "end" | "rollback" | "abort" => finish(&first, &mut cursor),
         "lock" => lock(&mut cursor),
@@ -117,16 +139,23 @@ pub fn classify(sql: &str, tokens: &[Token], context: Context) -> Result<Plan, R
         "drop" => drop(&mut cursor, context),
         "set" | "reset" | "show" => parameter(&first, &mut cursor, context),
         "vacuum" | "analyze" | "analyse" => maintain(&first, &mut cursor),
-        "savepoint" | "release" | "discard" | "listen" | "notify" | "unlisten" | "cluster" | "checkpoint" | "reindex" | "load" => {
-            Err(Refusal::unsupported(format!("SQL command \"{}\" not supported on Redshift tables.", first.to_uppercase())))
+        "savepoint" | "release" | "discard" | "listen" | "notify" | "unlisten" | "cluster" | "checkpoint"
+        | "reindex" | "load" => Err(Refusal::unsupported(format!(
+            "SQL command \"{}\" not supported on Redshift tables.",
+            first.to_uppercase()
+        ))),
+        "merge" | "unload" | "call" | "refresh" | "cancel" | "use" | "desc" | "describe" => {
+            Err(Refusal::not_emulated(first.to_uppercase()))
         }
-        "merge" | "unload" | "call" | "refresh" | "cancel" | "use" | "desc" | "describe" => Err(Refusal::not_emulated(first.to_uppercase())),
         _ => Err(Refusal::syntax(cursor.near())),
     }
 }
 
 fn send(rewritten: Rewritten) -> Plan {
-    Plan { action: Action::Send(Script::plain(rewritten.sql)), long_names: rewritten.long_names }
+    Plan {
+        action: Action::Send(Script::plain(rewritten.sql)),
+        long_names: rewritten.long_names,
+    }
 }
 
 fn query(sql: &str, tokens: &[Token], context: Context) -> Result<Plan, Refusal> {
@@ -164,7 +193,11 @@ fn top_level<'a>(sql: &str, tokens: &'a [Token]) -> Vec<&'a Token> {
 /// INSERT, UPDATE, DELETE, or WITH in front of one of them or of SELECT.
 fn change(sql: &str, tokens: &[Token], context: Context) -> Result<Plan, Refusal> {
     let outer = top_level(sql, tokens);
-    let verb_at = outer.iter().position(|token| ["select", "insert", "update", "delete"].iter().any(|verb| token.is(sql, verb)));
+    let verb_at = outer.iter().position(|token| {
+        ["select", "insert", "update", "delete"]
+            .iter()
+            .any(|verb| token.is(sql, verb))
+    });
     let verb = verb_at.map(|at| outer[at]).ok_or_else(|| Refusal::syntax(""))?;
     if verb.is(sql, "select") {
         return query(sql, tokens, context);
@@ -172,7 +205,10 @@ fn change(sql: &str, tokens: &[Token], context: Context) -> Result<Plan, Refusal
     if let Some(refused) = outer.iter().find(|token| token.is(sql, "returning")) {
         return Err(Refusal::syntax(refused.text(sql)));
     }
-    if outer.windows(2).any(|pair| pair[0].is(sql, "on") && pair[1].is(sql, "conflict")) {
+    if outer
+        .windows(2)
+        .any(|pair| pair[0].is(sql, "on") && pair[1].is(sql, "conflict"))
+    {
         return Err(Refusal::syntax("CONFLICT"));
     }
     if let Some(inner) = data_changing_cte(sql, tokens, &outer) {
@@ -194,12 +230,22 @@ fn change(sql: &str, tokens: &[Token], context: Context) -> Result<Plan, Refusal
     }
     let table = cursor.table()?;
     let rewritten = rewrite(sql, tokens, context)?;
-    Ok(Plan { action: Action::Write(Script::plain(rewritten.sql), table), long_names: rewritten.long_names })
+    Ok(Plan {
+        action: Action::Write(Script::plain(rewritten.sql), table),
+        long_names: rewritten.long_names,
+    })
 }
 
 /// PostgreSQL lets a WITH query change rows; Redshift does not.
 fn data_changing_cte<'a>(sql: &str, tokens: &'a [Token], outer: &[&Token]) -> Option<&'a Token> {
-    tokens.windows(2).find(|pair| pair[0].is_sign(sql, '(') && ["insert", "update", "delete"].iter().any(|verb| pair[1].is(sql, verb)) && !outer.contains(&&pair[1])).map(|pair| &pair[1])
+    tokens
+        .windows(2)
+        .find(|pair| {
+            pair[0].is_sign(sql, '(')
+                && ["insert", "update", "delete"].iter().any(|verb| pair[1].is(sql, verb))
+                && !outer.contains(&&pair[1])
+        })
+        .map(|pair| &pair[1])
 }
 
 fn other(first: &str, cursor: &mut Cursor<'_>, context: Context) -> Result<Plan, Refusal> {
@@ -213,9 +259,14 @@ fn other(first: &str, cursor: &mut Cursor<'_>, context: Context) -> Result<Plan,
             }
             let inner = classify(cursor.sql, cursor.rest(), context)?;
             match inner.action {
-                Action::Send(script) | Action::Write(script, _) if script.before.is_empty() && script.after.is_empty() => {
+                Action::Send(script) | Action::Write(script, _)
+                    if script.before.is_empty() && script.after.is_empty() =>
+                {
                     let verbose = if verbose { "VERBOSE " } else { "" };
-                    Ok(Plan { action: Action::Send(Script::plain(format!("EXPLAIN {verbose}{}", script.main))), long_names: inner.long_names })
+                    Ok(Plan {
+                        action: Action::Send(Script::plain(format!("EXPLAIN {verbose}{}", script.main))),
+                        long_names: inner.long_names,
+                    })
                 }
                 _ => Err(Refusal::not_emulated("EXPLAIN of this statement")),
             }
@@ -239,7 +290,13 @@ fn begin(cursor: &mut Cursor<'_>) -> Result<Plan, Refusal> {
     while !cursor.done() {
         // ISOLATION LEVEL is accepted and has no effect (redshift.md 4.2).
         if cursor.take(&["isolation", "level"]) {
-            let known = [&["serializable"][..], &["snapshot"], &["repeatable", "read"], &["read", "committed"], &["read", "uncommitted"]];
+            let known = [
+                &["serializable"][..],
+                &["snapshot"],
+                &["repeatable", "read"],
+                &["read", "committed"],
+                &["read", "uncommitted"],
+            ];
             if !known.iter().any(|words| cursor.take(words)) {
                 return Err(Refusal::syntax(cursor.near()));
             }
@@ -258,10 +315,17 @@ fn finish(first: &str, cursor: &mut Cursor<'_>) -> Result<Plan, Refusal> {
     cursor.skip();
     let _ = cursor.take(&["work"]) || cursor.take(&["transaction"]);
     if cursor.sees(&["to"]) {
-        return Err(Refusal::unsupported("SQL command \"ROLLBACK TO SAVEPOINT\" not supported on Redshift tables."));
+        return Err(Refusal::unsupported(
+            "SQL command \"ROLLBACK TO SAVEPOINT\" not supported on Redshift tables.",
+        ));
     }
     cursor.expect_end()?;
-    Ok(if matches!(first, "commit" | "end") { Action::Commit } else { Action::Rollback }.into())
+    Ok(if matches!(first, "commit" | "end") {
+        Action::Commit
+    } else {
+        Action::Rollback
+    }
+    .into())
 }
 
 fn tables(cursor: &mut Cursor<'_>) -> Result<Vec<TableName>, Refusal> {
@@ -273,8 +337,13 @@ fn tables(cursor: &mut Cursor<'_>) -> Result<Vec<TableName>, Refusal> {
 }
 
 fn long_names<'a>(tables: impl IntoIterator<Item = &'a TableName>) -> Vec<String> {
-    let parts = tables.into_iter().flat_map(|table| table.schema.iter().chain([&table.name]));
-    parts.filter(|part| part.len() > name::STORED_BYTES_MAX).cloned().collect()
+    let parts = tables
+        .into_iter()
+        .flat_map(|table| table.schema.iter().chain([&table.name]));
+    parts
+        .filter(|part| part.len() > name::STORED_BYTES_MAX)
+        .cloned()
+        .collect()
 }
 
 fn lock(cursor: &mut Cursor<'_>) -> Result<Plan, Refusal> {
@@ -285,7 +354,10 @@ fn lock(cursor: &mut Cursor<'_>) -> Result<Plan, Refusal> {
     cursor.expect_end()?;
     let list: Vec<_> = tables.iter().map(TableName::stored).collect();
     let script = Script::plain(format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", list.join(", ")));
-    Ok(Plan { action: Action::Send(script), long_names: long_names(&tables) })
+    Ok(Plan {
+        action: Action::Send(script),
+        long_names: long_names(&tables),
+    })
 }
 
 fn truncate(cursor: &mut Cursor<'_>) -> Result<Plan, Refusal> {
@@ -294,7 +366,10 @@ fn truncate(cursor: &mut Cursor<'_>) -> Result<Plan, Refusal> {
     let table = cursor.table()?;
     cursor.expect_end()?;
     let names = long_names([&table]);
-    Ok(Plan { action: Action::Truncate(Script::plain(format!("TRUNCATE TABLE {}", table.stored())), table), long_names: names })
+    Ok(Plan {
+        action: Action::Truncate(Script::plain(format!("TRUNCATE TABLE {}", table.stored())), table),
+        long_names: names,
+    })
 }
 
 fn create(cursor: &mut Cursor<'_>, context: Context) -> Result<Plan, Refusal> {
@@ -310,12 +385,20 @@ fn create(cursor: &mut Cursor<'_>, context: Context) -> Result<Plan, Refusal> {
             let mut script = Script::plain(create.sql.clone());
             script.after.extend(note_statement(&create));
             if create.is_select {
-                script.after.push(format!("SELECT redshift_local.retype_columns({}::regclass)", name::literal(&create.stored)));
+                script.after.push(format!(
+                    "SELECT redshift_local.retype_columns({}::regclass)",
+                    name::literal(&create.stored)
+                ));
             }
-            Ok(Plan { action: Action::Send(script), long_names: create.long_names })
+            Ok(Plan {
+                action: Action::Send(script),
+                long_names: create.long_names,
+            })
         }
         "schema" | "view" | "or" => {
-            if tokens.windows(3).any(|words| words[0].is(cursor.sql, "no") && words[1].is(cursor.sql, "schema") && words[2].is(cursor.sql, "binding")) {
+            if tokens.windows(3).any(|words| {
+                words[0].is(cursor.sql, "no") && words[1].is(cursor.sql, "schema") && words[2].is(cursor.sql, "binding")
+            }) {
                 return Err(Refusal::not_emulated("views WITH NO SCHEMA BINDING"));
             }
             if word == "or" && !cursor.sees(&["or", "replace", "view"]) {
@@ -326,9 +409,11 @@ fn create(cursor: &mut Cursor<'_>, context: Context) -> Result<Plan, Refusal> {
             }
             Ok(send(rewrite(cursor.sql, tokens, context)?))
         }
-        "index" | "unique" | "sequence" | "type" | "domain" | "trigger" | "rule" | "extension" | "operator" | "aggregate" | "tablespace" | "cast" | "collation" | "unlogged" => {
-            Err(Refusal::unsupported(format!("SQL command \"CREATE {}\" not supported on Redshift tables.", word.to_uppercase())))
-        }
+        "index" | "unique" | "sequence" | "type" | "domain" | "trigger" | "rule" | "extension" | "operator"
+        | "aggregate" | "tablespace" | "cast" | "collation" | "unlogged" => Err(Refusal::unsupported(format!(
+            "SQL command \"CREATE {}\" not supported on Redshift tables.",
+            word.to_uppercase()
+        ))),
         _ => Err(Refusal::not_emulated(format!("CREATE {}", word.to_uppercase()))),
     }
 }
@@ -353,7 +438,10 @@ fn note_statement(create: &create_table::CreateTable) -> Option<String> {
             )
         })
         .collect();
-    Some(format!("INSERT INTO redshift_local.column_note VALUES {} ON CONFLICT DO NOTHING", rows.join(", ")))
+    Some(format!(
+        "INSERT INTO redshift_local.column_note VALUES {} ON CONFLICT DO NOTHING",
+        rows.join(", ")
+    ))
 }
 
 fn alter(cursor: &mut Cursor<'_>, context: Context) -> Result<Plan, Refusal> {
@@ -369,16 +457,39 @@ fn alter(cursor: &mut Cursor<'_>, context: Context) -> Result<Plan, Refusal> {
     let action = match alter.alteration {
         Alteration::Plain { sql } => Action::Send(Script::plain(sql)),
         Alteration::Keys { columns } => {
-            let rows: Vec<_> = columns.iter().map(|column| format!("({}::regclass, {}, true)", name::literal(&stored), name::literal(&name::stored(column)))).collect();
+            let rows: Vec<_> = columns
+                .iter()
+                .map(|column| {
+                    format!(
+                        "({}::regclass, {}, true)",
+                        name::literal(&stored),
+                        name::literal(&name::stored(column))
+                    )
+                })
+                .collect();
             let main = format!(
                 "INSERT INTO redshift_local.column_note (relid, column_name, is_key) VALUES {} ON CONFLICT (relid, column_name) DO UPDATE SET is_key = true",
                 rows.join(", ")
             );
-            Action::Send(Script { before: vec![lock], main, after: Vec::new(), tag: Some("ALTER TABLE") })
+            Action::Send(Script {
+                before: vec![lock],
+                main,
+                after: Vec::new(),
+                tag: Some("ALTER TABLE"),
+            })
         }
         Alteration::VarcharLength { column, bytes_max } => {
-            let main = format!("SELECT redshift_local.alter_varchar({}::regclass, {}, {bytes_max})", name::literal(&stored), name::literal(&name::stored(&column)));
-            let script = Script { before: vec![lock], main, after: Vec::new(), tag: Some("ALTER TABLE") };
+            let main = format!(
+                "SELECT redshift_local.alter_varchar({}::regclass, {}, {bytes_max})",
+                name::literal(&stored),
+                name::literal(&name::stored(&column))
+            );
+            let script = Script {
+                before: vec![lock],
+                main,
+                after: Vec::new(),
+                tag: Some("ALTER TABLE"),
+            };
             Action::OutsideBlock(script, "ALTER TABLE ALTER COLUMN")
         }
     };
@@ -391,7 +502,10 @@ fn drop(cursor: &mut Cursor<'_>, context: Context) -> Result<Plan, Refusal> {
     match cursor.near().to_ascii_lowercase().as_str() {
         "table" | "view" | "schema" => Ok(send(rewrite(cursor.sql, tokens, context)?)),
         what @ ("index" | "sequence" | "type" | "domain" | "trigger" | "rule" | "extension") => {
-            Err(Refusal::unsupported(format!("SQL command \"DROP {}\" not supported on Redshift tables.", what.to_uppercase())))
+            Err(Refusal::unsupported(format!(
+                "SQL command \"DROP {}\" not supported on Redshift tables.",
+                what.to_uppercase()
+            )))
         }
         what => Err(Refusal::not_emulated(format!("DROP {}", what.to_uppercase()))),
     }
@@ -403,22 +517,30 @@ fn parameter(first: &str, cursor: &mut Cursor<'_>, context: Context) -> Result<P
     if first != "show" {
         let _ = cursor.take(&["session"]);
     }
-    if cursor.sees(&["local"]) || cursor.sees(&["transaction"]) || cursor.sees(&["characteristics"]) || cursor.sees(&["authorization"]) {
+    if cursor.sees(&["local"])
+        || cursor.sees(&["transaction"])
+        || cursor.sees(&["characteristics"])
+        || cursor.sees(&["authorization"])
+    {
         return Err(Refusal::not_emulated(format!("SET {}", cursor.near().to_uppercase())));
     }
-    let mut name = if cursor.take(&["time", "zone"]) { "timezone".to_owned() } else { cursor.identifier()? };
+    let mut name = if cursor.take(&["time", "zone"]) {
+        "timezone".to_owned()
+    } else {
+        cursor.identifier()?
+    };
     while cursor.take_sign('.') {
         name = format!("{name}.{}", cursor.identifier()?);
     }
     if name == "all" || name.contains('.') {
         return Err(Refusal::not_emulated(format!("{} {name}", first.to_uppercase())));
     }
-    let only_redshift = PARAMETERS.iter().any(|(known, _)| *known == name);
-    if !only_redshift && !SHARED_PARAMETERS.contains(&name.as_str()) && !(first == "show" && name == "server_version") {
+    if !PARAMETERS.iter().any(|(known, _)| *known == name) {
+        let is_shared = SHARED_PARAMETERS.contains(&name.as_str()) || (first == "show" && name == "server_version");
+        if is_shared {
+            return Ok(send(rewrite(cursor.sql, tokens, context)?));
+        }
         return Err(Refusal::not_emulated(format!("parameter {name}")));
-    }
-    if !only_redshift {
-        return Ok(send(rewrite(cursor.sql, tokens, context)?));
     }
     match first {
         "show" => Ok(Action::ShowParameter(name).into()),
@@ -442,9 +564,19 @@ fn parameter(first: &str, cursor: &mut Cursor<'_>, context: Context) -> Result<P
 fn maintain(first: &str, cursor: &mut Cursor<'_>) -> Result<Plan, Refusal> {
     cursor.skip();
     if first == "vacuum" {
-        let modes = [&["full"][..], &["sort", "only"], &["delete", "only"], &["reindex"], &["recluster"]];
+        let modes = [
+            &["full"][..],
+            &["sort", "only"],
+            &["delete", "only"],
+            &["reindex"],
+            &["recluster"],
+        ];
         let _ = modes.iter().any(|mode| cursor.take(mode));
-        let target = if cursor.done() { String::new() } else { format!(" {}", cursor.table()?.stored()) };
+        let target = if cursor.done() {
+            String::new()
+        } else {
+            format!(" {}", cursor.table()?.stored())
+        };
         if cursor.take(&["to"]) {
             cursor.number()?;
             if !cursor.take(&["percent"]) {
@@ -498,7 +630,10 @@ mod tests {
 
     #[test]
     fn transactions() {
-        assert_eq!(run("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY"), Ok(Action::Begin("BEGIN READ ONLY".to_owned())));
+        assert_eq!(
+            run("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY"),
+            Ok(Action::Begin("BEGIN READ ONLY".to_owned()))
+        );
         assert_eq!(run("start transaction"), Ok(Action::Begin("BEGIN".to_owned())));
         assert_eq!(run("END"), Ok(Action::Commit));
         assert_eq!(run("abort"), Ok(Action::Rollback));

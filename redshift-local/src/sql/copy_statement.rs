@@ -122,7 +122,11 @@ struct Seen {
 /// Unknown options are syntax errors; known ones that are not built are "not emulated".
 pub fn parse(cursor: &mut Cursor<'_>) -> Result<CopyStatement, Refusal> {
     let table = cursor.table()?;
-    let columns = if cursor.peek(0).is_some_and(|token| token.is_sign(cursor.sql, '(')) { Some(create_table::columns(cursor)?) } else { None };
+    let columns = if cursor.peek(0).is_some_and(|token| token.is_sign(cursor.sql, '(')) {
+        Some(create_table::columns(cursor)?)
+    } else {
+        None
+    };
     if !cursor.take(&["from"]) {
         return Err(Refusal::syntax(cursor.near()));
     }
@@ -130,14 +134,26 @@ pub fn parse(cursor: &mut Cursor<'_>) -> Result<CopyStatement, Refusal> {
         return Err(Refusal::unsupported("COPY FROM STDIN is not supported"));
     }
     let (bucket, key) = address(&cursor.literal()?)?;
-    let mut copy = CopyStatement { table, columns, bucket, key, manifest: false, compression: Compression::None, format: Format::default(), max_error: 0 };
+    let mut copy = CopyStatement {
+        table,
+        columns,
+        bucket,
+        key,
+        manifest: false,
+        compression: Compression::None,
+        format: Format::default(),
+        max_error: 0,
+    };
     let mut seen = Seen::default();
     cursor.take(&["with"]);
     while !cursor.done() {
         option(&mut copy, &mut seen, cursor)?;
     }
     if !seen.authorization {
-        return Err(Refusal::new("XX000", "No authorization was given to access the source: IAM_ROLE, CREDENTIALS or ACCESS_KEY_ID is required"));
+        return Err(Refusal::new(
+            "XX000",
+            "No authorization was given to access the source: IAM_ROLE, CREDENTIALS or ACCESS_KEY_ID is required",
+        ));
     }
     if !seen.csv {
         return Err(Refusal::not_emulated("COPY of a format other than CSV"));
@@ -148,7 +164,9 @@ pub fn parse(cursor: &mut Cursor<'_>) -> Result<CopyStatement, Refusal> {
 /// Splits `s3://bucket/key`.
 fn address(text: &str) -> Result<(String, String), Refusal> {
     let Some(rest) = text.strip_prefix("s3://") else {
-        return Err(Refusal::not_emulated(format!("COPY FROM '{text}': only s3:// sources are")));
+        return Err(Refusal::not_emulated(format!(
+            "COPY FROM '{text}': only s3:// sources are"
+        )));
     };
     match rest.split_once('/') {
         Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => Ok((bucket.to_owned(), key.to_owned())),
@@ -171,7 +189,9 @@ fn option(copy: &mut CopyStatement, seen: &mut Seen, cursor: &mut Cursor<'_>) ->
     }
     let format = &mut copy.format;
     match word.as_str() {
-        "iam_role" | "credentials" | "access_key_id" | "secret_access_key" | "session_token" => authorization(&word, seen, cursor)?,
+        "iam_role" | "credentials" | "access_key_id" | "secret_access_key" | "session_token" => {
+            authorization(&word, seen, cursor)?
+        }
         "region" => {
             as_literal(cursor)?;
         }
@@ -202,12 +222,20 @@ fn option(copy: &mut CopyStatement, seen: &mut Seen, cursor: &mut Cursor<'_>) ->
             if copy.compression != Compression::None {
                 return Err(Refusal::new("42601", "conflicting or redundant options"));
             }
-            copy.compression = if word == "gzip" { Compression::Gzip } else { Compression::Zstd };
+            copy.compression = if word == "gzip" {
+                Compression::Gzip
+            } else {
+                Compression::Zstd
+            };
         }
         "dateformat" => format.date = moment_format(cursor, "YYYY-MM-DD", "DATEFORMAT")?,
         "timeformat" => format.time = moment_format(cursor, "YYYY-MM-DD HH:MI:SS", "TIMEFORMAT")?,
         "compupdate" => {
-            let _ = cursor.take(&["on"]) || cursor.take(&["off"]) || cursor.take(&["true"]) || cursor.take(&["false"]) || cursor.take(&["preset"]);
+            let _ = cursor.take(&["on"])
+                || cursor.take(&["off"])
+                || cursor.take(&["true"])
+                || cursor.take(&["false"])
+                || cursor.take(&["preset"]);
         }
         "statupdate" => {
             let _ = cursor.take(&["on"]) || cursor.take(&["off"]) || cursor.take(&["true"]) || cursor.take(&["false"]);
@@ -219,19 +247,44 @@ fn option(copy: &mut CopyStatement, seen: &mut Seen, cursor: &mut Cursor<'_>) ->
             cursor.take(&["as"]);
             let number = cursor.number()?;
             if number > MAX_ERROR_MAX {
-                return Err(Refusal::new("22023", format!("MAXERROR must be between 0 and {MAX_ERROR_MAX}")));
+                return Err(Refusal::new(
+                    "22023",
+                    format!("MAXERROR must be between 0 and {MAX_ERROR_MAX}"),
+                ));
             }
             copy.max_error = usize::try_from(number).unwrap_or(usize::MAX);
         }
         "encoding" => {
             cursor.take(&["as"]);
-            let encoding = if cursor.peek(0).is_some_and(|token| token.kind == Kind::Literal) { cursor.literal()? } else { cursor.identifier()? };
+            let encoding = if cursor.peek(0).is_some_and(|token| token.kind == Kind::Literal) {
+                cursor.literal()?
+            } else {
+                cursor.identifier()?
+            };
             if !encoding.eq_ignore_ascii_case("utf8") {
                 return Err(Refusal::not_emulated(format!("COPY ENCODING {encoding}")));
             }
         }
-        "bzip2" | "lzop" | "encrypted" | "ssh" | "readratio" | "acceptanydate" | "escape" | "removequotes" | "fixedwidth" | "json" | "avro" | "parquet" | "orc" | "shapefile"
-        | "noload" | "explicit_ids" | "ignoreallerrors" | "master_symmetric_key" | "serializetojson" | "template" => {
+        "bzip2"
+        | "lzop"
+        | "encrypted"
+        | "ssh"
+        | "readratio"
+        | "acceptanydate"
+        | "escape"
+        | "removequotes"
+        | "fixedwidth"
+        | "json"
+        | "avro"
+        | "parquet"
+        | "orc"
+        | "shapefile"
+        | "noload"
+        | "explicit_ids"
+        | "ignoreallerrors"
+        | "master_symmetric_key"
+        | "serializetojson"
+        | "template" => {
             return Err(Refusal::not_emulated(format!("COPY option {}", word.to_uppercase())));
         }
         _ => return Err(Refusal::syntax(near)),
@@ -247,13 +300,33 @@ fn authorization(word: &str, seen: &mut Seen, cursor: &mut Cursor<'_>) -> Result
             return Ok(());
         }
         let role = cursor.literal()?;
-        let valid = role == "default" || role.split(',').all(|arn| arn.starts_with("arn:") && arn.contains(":iam::") && arn.contains(":role/"));
-        return if valid { Ok(()) } else { Err(Refusal::new("XX000", "Invalid IAM role ARN").with_detail(format!("role: {role}"))) };
+        let valid = role == "default"
+            || role
+                .split(',')
+                .all(|arn| arn.starts_with("arn:") && arn.contains(":iam::") && arn.contains(":role/"));
+        return if valid {
+            Ok(())
+        } else {
+            Err(Refusal::new("XX000", "Invalid IAM role ARN").with_detail(format!("role: {role}")))
+        };
     }
     let text = as_literal(cursor)?;
-    let known = ["aws_access_key_id=", "aws_secret_access_key=", "aws_iam_role=", "token=", "master_symmetric_key="];
-    if word == "credentials" && !text.split(';').all(|part| known.iter().any(|key| part.starts_with(key))) {
-        return Err(Refusal::new("XX000", "Invalid credentials. Must be of the format: credentials 'aws_iam_role=...' or 'aws_access_key_id=...;aws_secret_access_key=...[;token=...]'"));
+    let known = [
+        "aws_access_key_id=",
+        "aws_secret_access_key=",
+        "aws_iam_role=",
+        "token=",
+        "master_symmetric_key=",
+    ];
+    if word == "credentials"
+        && !text
+            .split(';')
+            .all(|part| known.iter().any(|key| part.starts_with(key)))
+    {
+        return Err(Refusal::new(
+            "XX000",
+            "Invalid credentials. Must be of the format: credentials 'aws_iam_role=...' or 'aws_access_key_id=...;aws_secret_access_key=...[;token=...]'",
+        ));
     }
     Ok(())
 }
@@ -267,7 +340,10 @@ fn one_character(cursor: &mut Cursor<'_>) -> Result<u8, Refusal> {
     let text = as_literal(cursor)?;
     match text.as_bytes() {
         [byte] if byte.is_ascii() && !matches!(byte, b'\n' | b'\r' | 0) => Ok(*byte),
-        _ => Err(Refusal::new("42601", "COPY delimiter and quote must be a single ASCII character")),
+        _ => Err(Refusal::new(
+            "42601",
+            "COPY delimiter and quote must be a single ASCII character",
+        )),
     }
 }
 
@@ -289,7 +365,10 @@ fn replacement(cursor: &mut Cursor<'_>) -> Result<u8, Refusal> {
     }
     match cursor.literal()?.as_bytes() {
         [byte] if byte.is_ascii() && *byte != 0 => Ok(*byte),
-        _ => Err(Refusal::new("42601", "ACCEPTINVCHARS replacement must be a single ASCII character")),
+        _ => Err(Refusal::new(
+            "42601",
+            "ACCEPTINVCHARS replacement must be a single ASCII character",
+        )),
     }
 }
 
@@ -329,7 +408,10 @@ mod tests {
     #[test]
     fn escapes_in_literals() {
         let copy = run(r"t FROM 's3://b/k' IAM_ROLE DEFAULT CSV DELIMITER '\t' NULL AS '\\N' QUOTE '\''").unwrap();
-        assert_eq!((copy.format.delimiter, copy.format.quote, copy.format.null.as_slice()), (b'\t', b'\'', &b"\\N"[..]));
+        assert_eq!(
+            (copy.format.delimiter, copy.format.quote, copy.format.null.as_slice()),
+            (b'\t', b'\'', &b"\\N"[..])
+        );
     }
 
     #[test]
@@ -348,7 +430,11 @@ mod tests {
             ("IAM_ROLE DEFAULT CSV MAXERROR 100001", "22023"),
             ("IAM_ROLE DEFAULT CSV DELIMITER 'ab'", "42601"),
         ] {
-            assert_eq!(run(&format!("t FROM 's3://b/k' {tail}")).unwrap_err().code, code, "{tail}");
+            assert_eq!(
+                run(&format!("t FROM 's3://b/k' {tail}")).unwrap_err().code,
+                code,
+                "{tail}"
+            );
         }
         assert_eq!(run("t FROM STDIN").unwrap_err().code, "0A000");
     }

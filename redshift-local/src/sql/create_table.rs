@@ -39,10 +39,17 @@ pub struct CreateTable {
 
 impl CreateTable {
     fn note(&mut self, column: &str) -> &mut ColumnNote {
-        let at = self.notes.iter().position(|note| note.column == column).unwrap_or_else(|| {
-            self.notes.push(ColumnNote { column: column.to_owned(), ..ColumnNote::default() });
-            self.notes.len() - 1
-        });
+        let at = self
+            .notes
+            .iter()
+            .position(|note| note.column == column)
+            .unwrap_or_else(|| {
+                self.notes.push(ColumnNote {
+                    column: column.to_owned(),
+                    ..ColumnNote::default()
+                });
+                self.notes.len() - 1
+            });
         &mut self.notes[at]
     }
 
@@ -60,7 +67,10 @@ impl CreateTable {
 /// # Errors
 /// What Redshift refuses and what is not emulated.
 pub fn parse(cursor: &mut Cursor<'_>, context: Context) -> Result<CreateTable, Refusal> {
-    let mut create = CreateTable { sql: "CREATE ".to_owned(), ..CreateTable::default() };
+    let mut create = CreateTable {
+        sql: "CREATE ".to_owned(),
+        ..CreateTable::default()
+    };
     cursor.take(&["local"]);
     if cursor.take(&["temp"]) || cursor.take(&["temporary"]) {
         create.sql.push_str("TEMP ");
@@ -88,7 +98,11 @@ pub fn parse(cursor: &mut Cursor<'_>, context: Context) -> Result<CreateTable, R
         return Ok(create);
     }
     cursor.expect_end()?;
-    if create.sql.ends_with(')') { Ok(create) } else { Err(Refusal::syntax("")) }
+    if create.sql.ends_with(')') {
+        Ok(create)
+    } else {
+        Err(Refusal::syntax(""))
+    }
 }
 
 fn table_name(create: &mut CreateTable, table: &TableName) {
@@ -107,7 +121,11 @@ fn elements(create: &mut CreateTable, cursor: &Cursor<'_>, body: &[Token], conte
         let mut inner = cursor.over(element);
         if inner.sees(&["like"]) {
             parts.push(like(create, &mut inner)?);
-        } else if inner.sees(&["constraint"]) || inner.sees(&["primary", "key"]) || inner.sees(&["foreign", "key"]) || (inner.sees(&["unique"]) && element.len() > 1) {
+        } else if inner.sees(&["constraint"])
+            || inner.sees(&["primary", "key"])
+            || inner.sees(&["foreign", "key"])
+            || (inner.sees(&["unique"]) && element.len() > 1)
+        {
             table_constraint(create, &mut inner)?;
         } else if inner.sees(&["check"]) || inner.sees(&["exclude"]) {
             return Err(Refusal::syntax(inner.near()));
@@ -155,7 +173,12 @@ fn column(create: &mut CreateTable, inner: &mut Cursor<'_>, context: Context) ->
 }
 
 /// One attribute of a column; nothing when PostgreSQL is not to be told.
-fn column_attribute(create: &mut CreateTable, inner: &mut Cursor<'_>, column: &str, context: Context) -> Result<Option<String>, Refusal> {
+fn column_attribute(
+    create: &mut CreateTable,
+    inner: &mut Cursor<'_>,
+    column: &str,
+    context: Context,
+) -> Result<Option<String>, Refusal> {
     if inner.take(&["not", "null"]) {
         return Ok(Some("NOT NULL".to_owned()));
     }
@@ -202,12 +225,25 @@ fn identity(inner: &mut Cursor<'_>, kind: &str) -> Result<String, Refusal> {
     inner.expect_sign(',')?;
     let step = inner.number()?;
     inner.expect_sign(')')?;
-    Ok(format!("GENERATED {kind} AS IDENTITY (START WITH {seed} INCREMENT BY {step})"))
+    Ok(format!(
+        "GENERATED {kind} AS IDENTITY (START WITH {seed} INCREMENT BY {step})"
+    ))
 }
 
 /// The expression ends where the next attribute's keyword stands outside of brackets.
 pub(super) fn default_expression(inner: &mut Cursor<'_>, context: Context) -> Result<(String, Vec<String>), Refusal> {
-    const ENDS: &[&str] = &["not", "encode", "distkey", "sortkey", "primary", "unique", "references", "identity", "generated", "collate"];
+    const ENDS: &[&str] = &[
+        "not",
+        "encode",
+        "distkey",
+        "sortkey",
+        "primary",
+        "unique",
+        "references",
+        "identity",
+        "generated",
+        "collate",
+    ];
     let tokens = inner.rest();
     let mut depth = 0;
     let mut length = 0;
@@ -218,7 +254,8 @@ pub(super) fn default_expression(inner: &mut Cursor<'_>, context: Context) -> Re
             depth -= 1;
         }
         // A bare NULL can only be the attribute once the expression has begun.
-        let ends = token.kind == Kind::Word && (ENDS.iter().any(|word| token.is(inner.sql, word)) || (length > 0 && token.is(inner.sql, "null")));
+        let ends = token.kind == Kind::Word
+            && (ENDS.iter().any(|word| token.is(inner.sql, word)) || (length > 0 && token.is(inner.sql, "null")));
         if depth == 0 && ends {
             break;
         }
@@ -228,7 +265,11 @@ pub(super) fn default_expression(inner: &mut Cursor<'_>, context: Context) -> Re
     for _ in 0..length {
         inner.skip();
     }
-    if expression.sql.is_empty() { Err(Refusal::syntax(inner.near())) } else { Ok((expression.sql, expression.long_names)) }
+    if expression.sql.is_empty() {
+        Err(Refusal::syntax(inner.near()))
+    } else {
+        Ok((expression.sql, expression.long_names))
+    }
 }
 
 /// PRIMARY KEY, UNIQUE and FOREIGN KEY: noted, never enforced.
@@ -323,21 +364,45 @@ mod tests {
             "CREATE TABLE \"s\".\"t\" (\"id\" int8 GENERATED ALWAYS AS IDENTITY (START WITH 1 INCREMENT BY 1), \
              \"k\" redshift_local.\"varchar\"(3) NOT NULL DEFAULT 'x'::redshift_local.\"varchar\"(3), \"d\" numeric(18,0))"
         );
-        let notes: Vec<_> = create.notes.iter().map(|n| (n.column.as_str(), n.is_key, n.encoding.as_str(), n.distkey, n.sortkey)).collect();
-        assert_eq!(notes, [("id", true, "az64", false, 0), ("k", false, "", true, 1), ("d", false, "", false, 2)]);
+        let notes: Vec<_> = create
+            .notes
+            .iter()
+            .map(|n| (n.column.as_str(), n.is_key, n.encoding.as_str(), n.distkey, n.sortkey))
+            .collect();
+        assert_eq!(
+            notes,
+            [
+                ("id", true, "az64", false, 0),
+                ("k", false, "", true, 1),
+                ("d", false, "", false, 2)
+            ]
+        );
     }
 
     #[test]
     fn like_and_select() {
-        assert_eq!(run("TEMP TABLE x (LIKE s.t INCLUDING DEFAULTS)").unwrap().sql, "CREATE TEMP TABLE \"x\" (LIKE \"s\".\"t\" INCLUDING DEFAULTS)");
+        assert_eq!(
+            run("TEMP TABLE x (LIKE s.t INCLUDING DEFAULTS)").unwrap().sql,
+            "CREATE TEMP TABLE \"x\" (LIKE \"s\".\"t\" INCLUDING DEFAULTS)"
+        );
         let select = run("TEMP TABLE x DISTSTYLE ALL AS SELECT a::text FROM t").unwrap();
         assert!(select.is_select);
-        assert_eq!(select.sql, "CREATE TEMP TABLE \"x\" AS SELECT a::redshift_local.\"varchar\"(1000256) FROM t");
+        assert_eq!(
+            select.sql,
+            "CREATE TEMP TABLE \"x\" AS SELECT a::redshift_local.\"varchar\"(1000256) FROM t"
+        );
     }
 
     #[test]
     fn refuses() {
-        for sql in ["TABLE t (a int CHECK (a > 1))", "TABLE t (a uuid)", "TABLE t", "TABLE t (a int) WITH (fillfactor = 3)", "TABLE t (LIKE x INCLUDING ALL)", "TABLE #t (a int)"] {
+        for sql in [
+            "TABLE t (a int CHECK (a > 1))",
+            "TABLE t (a uuid)",
+            "TABLE t",
+            "TABLE t (a int) WITH (fillfactor = 3)",
+            "TABLE t (LIKE x INCLUDING ALL)",
+            "TABLE #t (a int)",
+        ] {
             assert!(run(sql).is_err(), "{sql}");
         }
     }

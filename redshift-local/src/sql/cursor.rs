@@ -18,7 +18,12 @@ impl<'a> Cursor<'a> {
     /// Starts at the first token. `keep_case` is the session's `enable_case_sensitive_identifier`.
     #[must_use]
     pub fn new(sql: &'a str, tokens: &'a [Token], keep_case: bool) -> Self {
-        Self { sql, tokens, at: 0, keep_case }
+        Self {
+            sql,
+            tokens,
+            at: 0,
+            keep_case,
+        }
     }
 
     /// The tokens from here on.
@@ -55,7 +60,10 @@ impl<'a> Cursor<'a> {
     /// True when the next tokens are these bare words.
     #[must_use]
     pub fn sees(&self, words: &[&str]) -> bool {
-        words.iter().enumerate().all(|(ahead, word)| self.peek(ahead).is_some_and(|token| token.is(self.sql, word)))
+        words
+            .iter()
+            .enumerate()
+            .all(|(ahead, word)| self.peek(ahead).is_some_and(|token| token.is(self.sql, word)))
     }
 
     /// Moves over these bare words if they come next.
@@ -81,7 +89,11 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// A syntax error that names what stands there instead.
     pub fn expect_sign(&mut self, sign: char) -> Result<(), Refusal> {
-        if self.take_sign(sign) { Ok(()) } else { Err(Refusal::syntax(self.near())) }
+        if self.take_sign(sign) {
+            Ok(())
+        } else {
+            Err(Refusal::syntax(self.near()))
+        }
     }
 
     /// Refuses anything that is left.
@@ -89,7 +101,11 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// A syntax error that names the next token.
     pub fn expect_end(&self) -> Result<(), Refusal> {
-        if self.done() { Ok(()) } else { Err(Refusal::syntax(self.near())) }
+        if self.done() {
+            Ok(())
+        } else {
+            Err(Refusal::syntax(self.near()))
+        }
     }
 
     /// One identifier, folded.
@@ -122,9 +138,15 @@ impl<'a> Cursor<'a> {
             if self.take_sign('.') {
                 return Err(Refusal::not_emulated("names of three parts"));
             }
-            return Ok(TableName { schema: Some(first), name });
+            return Ok(TableName {
+                schema: Some(first),
+                name,
+            });
         }
-        Ok(TableName { schema: None, name: first })
+        Ok(TableName {
+            schema: None,
+            name: first,
+        })
     }
 
     /// A string literal's value.
@@ -146,7 +168,10 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// A syntax error when none stands here.
     pub fn number(&mut self) -> Result<u64, Refusal> {
-        let number = self.peek(0).filter(|token| token.kind == Kind::Number).and_then(|token| token.text(self.sql).parse().ok());
+        let number = self
+            .peek(0)
+            .filter(|token| token.kind == Kind::Number)
+            .and_then(|token| token.text(self.sql).parse().ok());
         match number {
             Some(number) => {
                 self.at += 1;
@@ -180,7 +205,12 @@ impl<'a> Cursor<'a> {
     /// The same kind of cursor over other tokens of the same text.
     #[must_use]
     pub fn over(&self, tokens: &'a [Token]) -> Self {
-        Self { sql: self.sql, tokens, at: 0, keep_case: self.keep_case }
+        Self {
+            sql: self.sql,
+            tokens,
+            at: 0,
+            keep_case: self.keep_case,
+        }
     }
 
     /// The text from the first to the last of `tokens`.

@@ -22,7 +22,11 @@ pub fn cut(text: &str, bytes_max: usize) -> &str {
 #[must_use]
 pub fn fold(name: &str, keep_case: bool) -> String {
     let cut = cut(name, NAME_BYTES_MAX);
-    if keep_case { cut.to_owned() } else { cut.to_ascii_lowercase() }
+    if keep_case {
+        cut.to_owned()
+    } else {
+        cut.to_ascii_lowercase()
+    }
 }
 
 /// The name as PostgreSQL stores it: itself up to 63 bytes, else its beginning and a hash that is the same in every run.
@@ -32,7 +36,9 @@ pub fn stored(name: &str) -> String {
         return name.to_owned();
     }
     // FNV-1a over the whole name: stable across versions and machines, which the standard library's hasher does not promise.
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     format!("{}_{hash:016x}", cut(name, STORED_BYTES_MAX - 17))
 }
 
@@ -57,12 +63,20 @@ pub struct Aliases {
 impl Aliases {
     /// Remembers the alias of a long name; true when it was unknown and has to be stored.
     pub fn insert(&self, alias: String, name: String) -> bool {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(alias, name).is_none()
+        self.names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(alias, name)
+            .is_none()
     }
 
     /// The name behind an alias.
     pub fn name_of(&self, alias: &str) -> Option<String> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).get(alias).cloned()
+        self.names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(alias)
+            .cloned()
     }
 }
 

@@ -16,13 +16,21 @@ impl Refusal {
     /// Builds an error with any SQLSTATE.
     #[must_use]
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), detail: None }
+        Self {
+            code,
+            message: message.into(),
+            detail: None,
+        }
     }
 
     /// Redshift's parser refuses this too.
     #[must_use]
     pub fn syntax(near: &str) -> Self {
-        if near.is_empty() { Self::new("42601", "syntax error at end of input") } else { Self::new("42601", format!("syntax error at or near \"{near}\"")) }
+        if near.is_empty() {
+            Self::new("42601", "syntax error at end of input")
+        } else {
+            Self::new("42601", format!("syntax error at or near \"{near}\""))
+        }
     }
 
     /// Redshift understands this and refuses it.

@@ -60,7 +60,10 @@ pub struct Unterminated {
 }
 
 fn unterminated(what: &'static str, rest: &str) -> Unterminated {
-    Unterminated { what, near: rest.chars().take(40).collect() }
+    Unterminated {
+        what,
+        near: rest.chars().take(40).collect(),
+    }
 }
 
 /// Cuts `sql` into tokens; white space and comments are left out.
@@ -102,7 +105,9 @@ pub fn tokenize(sql: &str) -> Result<Vec<Token>, Unterminated> {
             b'$' => match dollar_tag(bytes, at) {
                 Some(tag_end) => {
                     let tag = &sql[at..tag_end];
-                    let body = sql[tag_end..].find(tag).ok_or_else(|| unterminated("dollar-quoted string", &sql[start..]))?;
+                    let body = sql[tag_end..]
+                        .find(tag)
+                        .ok_or_else(|| unterminated("dollar-quoted string", &sql[start..]))?;
                     at = tag_end + body + tag.len();
                     Kind::Dollar
                 }
@@ -140,7 +145,10 @@ pub fn tokenize(sql: &str) -> Result<Vec<Token>, Unterminated> {
 /// Splits tokens into statements at semicolons outside of brackets; empty statements are left out.
 #[must_use]
 pub fn statements<'a>(sql: &str, tokens: &'a [Token]) -> Vec<&'a [Token]> {
-    tokens.split(|token| token.is_sign(sql, ';')).filter(|statement| !statement.is_empty()).collect()
+    tokens
+        .split(|token| token.is_sign(sql, ';'))
+        .filter(|statement| !statement.is_empty())
+        .collect()
 }
 
 /// The value of a literal token, with escapes resolved.
@@ -187,7 +195,9 @@ pub fn literal_value(text: &str) -> String {
 /// The name inside a delimited identifier, with doubled quotes resolved.
 #[must_use]
 pub fn quoted_value(text: &str) -> String {
-    text.get(1..text.len().saturating_sub(1)).unwrap_or("").replace("\"\"", "\"")
+    text.get(1..text.len().saturating_sub(1))
+        .unwrap_or("")
+        .replace("\"\"", "\"")
 }
 
 fn is_word_start(byte: u8) -> bool {
@@ -200,11 +210,16 @@ fn is_word(byte: u8) -> bool {
 
 /// `t.1` is not SQL, but `a.5` after a name must not be read as a number either.
 fn after_name(tokens: &[Token], start: usize) -> bool {
-    tokens.last().is_some_and(|token| token.range.end == start && matches!(token.kind, Kind::Word | Kind::Quoted))
+    tokens
+        .last()
+        .is_some_and(|token| token.range.end == start && matches!(token.kind, Kind::Word | Kind::Quoted))
 }
 
 fn line_end(bytes: &[u8], at: usize) -> usize {
-    bytes[at..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |found| at + found)
+    bytes[at..]
+        .iter()
+        .position(|b| *b == b'\n')
+        .map_or(bytes.len(), |found| at + found)
 }
 
 /// Comments nest, as in PostgreSQL.
@@ -272,7 +287,10 @@ fn number_end(bytes: &[u8], mut at: usize) -> usize {
     while let Some(byte) = bytes.get(at) {
         let exponent_sign = matches!(byte, b'+' | b'-') && matches!(bytes[at - 1], b'e' | b'E');
         let exponent = matches!(byte, b'e' | b'E')
-            && bytes.get(at + 1).is_some_and(|next| next.is_ascii_digit() || (matches!(next, b'+' | b'-') && bytes.get(at + 2).is_some_and(u8::is_ascii_digit)));
+            && bytes.get(at + 1).is_some_and(|next| {
+                next.is_ascii_digit()
+                    || (matches!(next, b'+' | b'-') && bytes.get(at + 2).is_some_and(u8::is_ascii_digit))
+            });
         if byte.is_ascii_digit() || *byte == b'.' || exponent || exponent_sign {
             at += 1;
         } else {
@@ -292,7 +310,10 @@ mod tests {
 
     #[test]
     fn cuts_quotes_comments_and_numbers() {
-        assert_eq!(texts("SELECT a.b,'x''y' -- no\n/* /* nested */ ; */ + 1.5e-3::int"), ["SELECT", "a", ".", "b", ",", "'x''y'", "+", "1.5e-3", "::", "int"]);
+        assert_eq!(
+            texts("SELECT a.b,'x''y' -- no\n/* /* nested */ ; */ + 1.5e-3::int"),
+            ["SELECT", "a", ".", "b", ",", "'x''y'", "+", "1.5e-3", "::", "int"]
+        );
         assert_eq!(texts(r"'a\'b' 'c\\'"), [r"'a\'b'", r"'c\\'"]);
         assert_eq!(texts("$$a;b$$ $1 $x$ ' $x$"), ["$$a;b$$", "$1", "$x$ ' $x$"]);
         assert_eq!(texts("\"a\"\"b\".c E'\\n'"), ["\"a\"\"b\"", ".", "c", "E'\\n'"]);

@@ -46,9 +46,12 @@ pub fn parse(cursor: &mut Cursor<'_>, place: Place) -> Result<String, Refusal> {
         "super" => "json".to_owned(),
         "varbyte" | "varbinary" => varbyte(cursor)?,
         "binary" if cursor.take(&["varying"]) => varbyte(cursor)?,
-        "geometry" | "geography" | "hllsketch" | "interval" => return Err(Refusal::not_emulated(format!("type {word}"))),
-        "uuid" | "json" | "jsonb" | "bytea" | "xml" | "money" | "inet" | "cidr" | "macaddr" | "bit" | "serial" | "bigserial" | "smallserial" | "point" | "line"
-        | "box" | "path" | "polygon" | "circle" | "tsvector" | "tsquery" | "int4range" | "hstore" | "tinyint" | "datetime2" | "blob" | "string" => {
+        "geometry" | "geography" | "hllsketch" | "interval" => {
+            return Err(Refusal::not_emulated(format!("type {word}")));
+        }
+        "uuid" | "json" | "jsonb" | "bytea" | "xml" | "money" | "inet" | "cidr" | "macaddr" | "bit" | "serial"
+        | "bigserial" | "smallserial" | "point" | "line" | "box" | "path" | "polygon" | "circle" | "tsvector"
+        | "tsquery" | "int4range" | "hstore" | "tinyint" | "datetime2" | "blob" | "string" => {
             return Err(Refusal::unsupported(format!("type \"{word}\" is not supported")));
         }
         // Casts that catalog queries use; Redshift has these types on its leader node.
@@ -66,13 +69,23 @@ fn length(cursor: &mut Cursor<'_>, name: &str, length_max: u64) -> Result<Option
     if !cursor.take_sign('(') {
         return Ok(None);
     }
-    let length = if cursor.take(&["max"]) { length_max } else { cursor.number()? };
+    let length = if cursor.take(&["max"]) {
+        length_max
+    } else {
+        cursor.number()?
+    };
     cursor.expect_sign(')')?;
     if length == 0 {
-        return Err(Refusal::new("22023", format!("length for type {name} must be at least 1")));
+        return Err(Refusal::new(
+            "22023",
+            format!("length for type {name} must be at least 1"),
+        ));
     }
     if length > length_max {
-        return Err(Refusal::new("22023", format!("length for type {name} cannot exceed {length_max}")));
+        return Err(Refusal::new(
+            "22023",
+            format!("length for type {name} cannot exceed {length_max}"),
+        ));
     }
     Ok(Some(length))
 }
@@ -89,11 +102,17 @@ fn varchar(word: &str, cursor: &mut Cursor<'_>, place: Place) -> Result<String, 
 
 fn character(word: &str, cursor: &mut Cursor<'_>) -> Result<String, Refusal> {
     let default = if word == "bpchar" { 256 } else { 1 };
-    Ok(format!("pg_catalog.bpchar({})", length(cursor, "char", LENGTH_MAX_CHAR)?.unwrap_or(default)))
+    Ok(format!(
+        "pg_catalog.bpchar({})",
+        length(cursor, "char", LENGTH_MAX_CHAR)?.unwrap_or(default)
+    ))
 }
 
 fn varbyte(cursor: &mut Cursor<'_>) -> Result<String, Refusal> {
-    Ok(format!("redshift_local.varbyte({})", length(cursor, "varbyte", LENGTH_MAX_VARBYTE)?.unwrap_or(64_000)))
+    Ok(format!(
+        "redshift_local.varbyte({})",
+        length(cursor, "varbyte", LENGTH_MAX_VARBYTE)?.unwrap_or(64_000)
+    ))
 }
 
 fn float(cursor: &mut Cursor<'_>) -> Result<String, Refusal> {
@@ -111,10 +130,19 @@ fn decimal(cursor: &mut Cursor<'_>) -> Result<String, Refusal> {
         cursor.expect_sign(')')?;
     }
     if precision == 0 || precision > PRECISION_MAX {
-        return Err(Refusal::new("22023", format!("DECIMAL precision {precision} must be between 1 and 38")));
+        return Err(Refusal::new(
+            "22023",
+            format!("DECIMAL precision {precision} must be between 1 and 38"),
+        ));
     }
     if scale > precision.min(SCALE_MAX) {
-        return Err(Refusal::new("22023", format!("DECIMAL scale {scale} must be between 0 and {}", precision.min(SCALE_MAX))));
+        return Err(Refusal::new(
+            "22023",
+            format!(
+                "DECIMAL scale {scale} must be between 0 and {}",
+                precision.min(SCALE_MAX)
+            ),
+        ));
     }
     Ok(format!("numeric({precision},{scale})"))
 }
@@ -123,7 +151,8 @@ fn moment(word: &str, cursor: &mut Cursor<'_>) -> Result<String, Refusal> {
     if cursor.peek(0).is_some_and(|token| token.is_sign(cursor.sql, '(')) {
         return Err(Refusal::not_emulated(format!("precision of type {word}")));
     }
-    let zoned = cursor.take(&["with", "time", "zone"]) || (!cursor.take(&["without", "time", "zone"]) && word.ends_with("tz"));
+    let zoned =
+        cursor.take(&["with", "time", "zone"]) || (!cursor.take(&["without", "time", "zone"]) && word.ends_with("tz"));
     let base = word.trim_end_matches("tz");
     Ok(if zoned { format!("{base}tz") } else { base.to_owned() })
 }

@@ -100,10 +100,21 @@ impl Backend {
         let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
         stream.set_nodelay(true)?;
         let (read_half, writer) = stream.into_split();
-        let mut backend = Self { reader: FrameReader::new(read_half), writer, process_id: 0, secret: 0, status: Status::Idle };
+        let mut backend = Self {
+            reader: FrameReader::new(read_half),
+            writer,
+            process_id: 0,
+            secret: 0,
+            status: Status::Idle,
+        };
         let mut body = Vec::new();
         body.put_u32(0x0003_0000);
-        for (key, value) in [("user", address.user.as_str()), ("database", &address.database), ("client_encoding", "UTF8"), ("application_name", application_name)] {
+        for (key, value) in [
+            ("user", address.user.as_str()),
+            ("database", &address.database),
+            ("client_encoding", "UTF8"),
+            ("application_name", application_name),
+        ] {
             body.put_slice(key.as_bytes());
             body.put_u8(0);
             body.put_slice(value.as_bytes());
@@ -142,10 +153,20 @@ impl Backend {
             3 => put_text(&mut out, b'p', password),
             5 => {
                 let salt: [u8; 4] = body.as_ref().try_into().map_err(|_| closed())?;
-                put_text(&mut out, b'p', &md5_hash(address.user.as_bytes(), password.as_bytes(), salt));
+                put_text(
+                    &mut out,
+                    b'p',
+                    &md5_hash(address.user.as_bytes(), password.as_bytes(), salt),
+                );
             }
             10 => return self.scram(password).await,
-            other => return Err(BackendError::Refused(Report::error("28000", &format!("authentication method `{other}` of postgresql is not supported"), None))),
+            other => {
+                return Err(BackendError::Refused(Report::error(
+                    "28000",
+                    &format!("authentication method `{other}` of postgresql is not supported"),
+                    None,
+                )));
+            }
         }
         Ok(self.send(&out).await?)
     }

@@ -21,7 +21,11 @@ impl Report {
     /// Any severity.
     #[must_use]
     pub fn new(severity: &str, code: &str, message: &str, detail: Option<&str>) -> Self {
-        let mut fields = vec![(b'S', severity.to_owned()), (b'C', code.to_owned()), (b'M', message.to_owned())];
+        let mut fields = vec![
+            (b'S', severity.to_owned()),
+            (b'C', code.to_owned()),
+            (b'M', message.to_owned()),
+        ];
         fields.extend(detail.map(|detail| (b'D', detail.to_owned())));
         Self { fields }
     }
@@ -44,7 +48,10 @@ impl Report {
     /// A field's text.
     #[must_use]
     pub fn get(&self, code: u8) -> &str {
-        self.fields.iter().find(|(field, _)| *field == code).map_or("", |(_, text)| text)
+        self.fields
+            .iter()
+            .find(|(field, _)| *field == code)
+            .map_or("", |(_, text)| text)
     }
 
     /// Appends the frame, `E` or `N`.
@@ -166,7 +173,14 @@ mod tests {
 
     #[test]
     fn columns_and_rows_round_trip() {
-        let columns = vec![Column { name: "a".to_owned(), origin: (1, 2), type_oid: 1043, length: -1, modifier: 9, format: 0 }];
+        let columns = vec![Column {
+            name: "a".to_owned(),
+            origin: (1, 2),
+            type_oid: 1043,
+            length: -1,
+            modifier: 9,
+            format: 0,
+        }];
         let mut out = BytesMut::new();
         put_columns(&mut out, &columns);
         assert_eq!(parse_columns(out.freeze().slice(5..)), Some(columns));

@@ -29,7 +29,10 @@ pub struct FrameReader<R> {
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// Reads from `source`.
     pub fn new(source: R) -> Self {
-        Self { source, buffer: BytesMut::with_capacity(READ_BYTES) }
+        Self {
+            source,
+            buffer: BytesMut::with_capacity(READ_BYTES),
+        }
     }
 
     /// The next frame; nothing when the other side closed between two frames.
@@ -53,7 +56,10 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             if self.buffer.len() >= kind_bytes + 4 {
                 let length = (&self.buffer[kind_bytes..kind_bytes + 4]).get_u32() as usize;
                 if !(4..=FRAME_BYTES_MAX).contains(&length) {
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, format!("frame of `{length}` bytes")));
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        format!("frame of `{length}` bytes"),
+                    ));
                 }
                 if self.buffer.len() >= kind_bytes + length {
                     let mut whole = self.buffer.split_to(kind_bytes + length).freeze();
@@ -65,7 +71,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             }
             self.buffer.reserve(READ_BYTES);
             if self.source.read_buf(&mut self.buffer).await? == 0 {
-                return if self.buffer.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+                return if self.buffer.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                };
             }
         }
     }

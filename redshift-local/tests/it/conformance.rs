@@ -116,12 +116,18 @@ const REFUSED: &[(&str, &str)] = &[
     ("SELECT ARRAY[1]", "0A000"),
     ("SELECT id::uuid FROM s.t", "0A000"),
     ("SELECT flag::varchar(5) FROM s.t", "42846"),
-    ("SELECT id FROM s.t QUALIFY row_number() OVER (ORDER BY id) = 1", "0A000"),
+    (
+        "SELECT id FROM s.t QUALIFY row_number() OVER (ORDER BY id) = 1",
+        "0A000",
+    ),
     ("SELECT id INTO x FROM s.t", "0A000"),
     ("SELECT avg(id) FROM s.t", "0A000"),
     ("SELECT * FROM redshift_local.load_error", "3F000"),
     ("SELECT repeat('a', 300)::varchar", "0A000"),
-    ("MERGE INTO s.t USING s.u ON s.t.id = s.u.a WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (1)", "0A000"),
+    (
+        "MERGE INTO s.t USING s.u ON s.t.id = s.u.a WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (1)",
+        "0A000",
+    ),
     ("UNLOAD ('SELECT 1') TO 's3://b/k' IAM_ROLE DEFAULT", "0A000"),
     ("VALUES (1)", "42601"),
     ("LOCK TABLE s.t IN SHARE MODE", "42601"),
@@ -140,7 +146,8 @@ async fn accepts_and_refuses_as_redshift_does() {
     for sql in ACCEPTED {
         db.ok(sql).await;
     }
-    db.ok("CREATE TABLE s.keyed (k varchar(3) PRIMARY KEY, d varchar(3) DEFAULT 'x', e varchar(3) ENCODE bytedict)").await;
+    db.ok("CREATE TABLE s.keyed (k varchar(3) PRIMARY KEY, d varchar(3) DEFAULT 'x', e varchar(3) ENCODE bytedict)")
+        .await;
     db.ok("CREATE TABLE s.u (a int)").await;
     db.ok("INSERT INTO s.t (id, name) VALUES (5, 'longer')").await;
     for (sql, code) in REFUSED {
@@ -167,17 +174,25 @@ async fn some_statements_may_not_stand_in_a_block() {
         db.ok("ROLLBACK").await;
         db.ok(sql).await;
     }
-    assert_eq!(db.one("SELECT character_maximum_length FROM svv_columns WHERE table_name = 't'").await, "9");
+    assert_eq!(
+        db.one("SELECT character_maximum_length FROM svv_columns WHERE table_name = 't'")
+            .await,
+        "9"
+    );
     db.ok("INSERT INTO t VALUES ('123456789')").await;
     assert_eq!(db.err("INSERT INTO t VALUES ('1234567890')").await.code, "22001");
-    assert_eq!(db.err("ALTER TABLE t ALTER COLUMN a TYPE varchar(8)").await.code, "0A000");
+    assert_eq!(
+        db.err("ALTER TABLE t ALTER COLUMN a TYPE varchar(8)").await.code,
+        "0A000"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_not_enforced_and_not_null_is() {
     let stand = Stand::start().await;
     let db = stand.connect().await;
-    db.ok("CREATE TABLE t (k int PRIMARY KEY, u int UNIQUE, f int REFERENCES t (k))").await;
+    db.ok("CREATE TABLE t (k int PRIMARY KEY, u int UNIQUE, f int REFERENCES t (k))")
+        .await;
     db.ok("INSERT INTO t VALUES (1, 1, 9), (1, 1, 9)").await;
     assert_eq!(db.one("SELECT count(*) FROM t").await, "2");
     assert_eq!(db.err("INSERT INTO t VALUES (NULL, 1, 1)").await.code, "23502");
@@ -205,7 +220,10 @@ async fn trailing_blanks_do_not_count() {
         ("SELECT count(*) FROM t JOIN u ON t.k = u.k", "2"),
         ("SELECT count(*) FROM t JOIN u ON upper(t.k) = upper(u.k)", "2"),
         ("SELECT count(*) FROM t JOIN u ON COALESCE(t.k, '') = u.k", "2"),
-        ("SELECT max(rn) FROM (SELECT row_number() OVER (PARTITION BY k ORDER BY n) AS rn FROM t) x", "2"),
+        (
+            "SELECT max(rn) FROM (SELECT row_number() OVER (PARTITION BY k ORDER BY n) AS rn FROM t) x",
+            "2",
+        ),
         ("SELECT len(k) FROM t WHERE n = 2", "3"),
         ("SELECT octet_length(k) FROM t WHERE n = 2", "3"),
         ("SELECT k || '|' FROM t WHERE n = 2", "a  |"),
@@ -226,10 +244,27 @@ async fn names() {
     let stand = Stand::start().await;
     let db = stand.connect().await;
     let (one, two) = (format!("{}1", "n".repeat(120)), format!("{}2", "n".repeat(120)));
-    db.ok(&format!("CREATE TABLE \"{}\" ({one} int, \"{two}\" int)", one.to_uppercase())).await;
+    db.ok(&format!(
+        "CREATE TABLE \"{}\" ({one} int, \"{two}\" int)",
+        one.to_uppercase()
+    ))
+    .await;
     db.ok(&format!("INSERT INTO {one} ({one}, {two}) VALUES (1, 2)")).await;
-    let messages = db.client.simple_query(&format!("SELECT {two} FROM {one}")).await.unwrap();
-    let row = messages.iter().find_map(|message| if let tokio_postgres::SimpleQueryMessage::Row(row) = message { Some(row) } else { None }).unwrap();
+    let messages = db
+        .client
+        .simple_query(&format!("SELECT {two} FROM {one}"))
+        .await
+        .unwrap();
+    let row = messages
+        .iter()
+        .find_map(|message| {
+            if let tokio_postgres::SimpleQueryMessage::Row(row) = message {
+                Some(row)
+            } else {
+                None
+            }
+        })
+        .unwrap();
     assert_eq!(row.columns()[0].name(), two);
     let columns = format!("SELECT column_name FROM svv_columns WHERE table_name = '{one}' ORDER BY ordinal_position");
     assert_eq!(db.rows(&columns).await, [[one.as_str()], [&two]]);
@@ -242,8 +277,16 @@ async fn names() {
     db.ok(&format!("INSERT INTO {} VALUES (1)", &over[..127])).await;
 
     db.ok("CREATE TABLE q (\"Mixed\" int)").await;
-    assert_eq!(db.one("SELECT column_name FROM svv_columns WHERE table_name = 'q'").await, "mixed");
+    assert_eq!(
+        db.one("SELECT column_name FROM svv_columns WHERE table_name = 'q'")
+            .await,
+        "mixed"
+    );
     db.ok("SET enable_case_sensitive_identifier TO true").await;
     db.ok("CREATE TABLE \"Q\" (\"Mixed\" int)").await;
-    assert_eq!(db.one("SELECT column_name FROM svv_columns WHERE table_name = 'Q'").await, "Mixed");
+    assert_eq!(
+        db.one("SELECT column_name FROM svv_columns WHERE table_name = 'Q'")
+            .await,
+        "Mixed"
+    );
 }

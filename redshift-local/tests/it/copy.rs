@@ -2,6 +2,14 @@
 
 use super::harness::{Stand, gzip, zstd};
 
+/// Column type, object, options, and the value or the load error's code.
+type Case = (
+    &'static str,
+    &'static [u8],
+    &'static str,
+    Result<&'static str, &'static str>,
+);
+
 /// Loads `text` into a one-table corpus and gives the value of the column or the load error's code.
 async fn load(stand: &Stand, column: &str, text: &[u8], options: &str) -> Result<Vec<String>, String> {
     let db = stand.connect().await;
@@ -9,11 +17,21 @@ async fn load(stand: &Stand, column: &str, text: &[u8], options: &str) -> Result
     db.ok(&format!("CREATE TABLE corpus (c {column}, tail int)")).await;
     stand.put("corpus.csv", text).await;
     match db.run(&stand.copy("corpus", "corpus.csv", options)).await {
-        Ok(_) => Ok(db.rows("SELECT c FROM corpus ORDER BY tail").await.into_iter().map(|row| row[0].clone()).collect()),
+        Ok(_) => Ok(db
+            .rows("SELECT c FROM corpus ORDER BY tail")
+            .await
+            .into_iter()
+            .map(|row| row[0].clone())
+            .collect()),
         Err(refused) => {
             assert_eq!(refused.code, "XX000", "{refused:?}");
-            assert_eq!(refused.message, "Load into table 'corpus' failed.  Check 'stl_load_errors' system table for details.");
-            Err(db.one("SELECT trim(error_code::varchar) FROM sys_load_error_detail ORDER BY query_id DESC LIMIT 1").await)
+            assert_eq!(
+                refused.message,
+                "Load into table 'corpus' failed.  Check 'stl_load_errors' system table for details."
+            );
+            Err(db
+                .one("SELECT trim(error_code::varchar) FROM sys_load_error_detail ORDER BY query_id DESC LIMIT 1")
+                .await)
         }
     }
 }
@@ -22,7 +40,7 @@ async fn load(stand: &Stand, column: &str, text: &[u8], options: &str) -> Result
 async fn corpus() {
     let stand = Stand::start().await;
     let auto = "TIMEFORMAT 'auto' DATEFORMAT 'auto'";
-    let cases: &[(&str, &[u8], &str, Result<&str, &str>)] = &[
+    let cases: &[Case] = &[
         ("varchar(5)", b"abc,1\n", "", Ok("abc")),
         ("varchar(5)", b"\"a\n,\"\"\",1\n", "", Ok("a\n,\"")),
         ("varchar(5)", b"\"\",1\n", "", Ok("")),
@@ -69,18 +87,53 @@ async fn corpus() {
         ("date", b"2024-02-29,1\n", "", Ok("2024-02-29")),
         ("date", b"2023-02-29,1\n", "", Err("1205")),
         ("date", b"20240229,1\n", auto, Ok("2024-02-29")),
-        ("timestamp", b"2024-02-29 01:02:03.000004,1\n", "", Ok("2024-02-29 01:02:03.000004")),
+        (
+            "timestamp",
+            b"2024-02-29 01:02:03.000004,1\n",
+            "",
+            Ok("2024-02-29 01:02:03.000004"),
+        ),
         ("timestamp", b"2024-02-29T01:02:03,1\n", "", Err("1206")),
         ("timestamp", b"2024-02-29T01:02:03,1\n", auto, Ok("2024-02-29 01:02:03")),
-        ("timestamp", b"2024-02-29 01:02:03+05,1\n", "", Ok("2024-02-29 01:02:03")),
+        (
+            "timestamp",
+            b"2024-02-29 01:02:03+05,1\n",
+            "",
+            Ok("2024-02-29 01:02:03"),
+        ),
         ("timestamp", b"2024-02-29 01:02:03.0000001,1\n", "", Err("1206")),
         ("timestamp", b"1709168523,1\n", auto, Err("1206")),
-        ("timestamp", b"1709168523,1\n", "TIMEFORMAT 'epochsecs'", Ok("2024-02-29 01:02:03")),
-        ("timestamp", b"1709168523004,1\n", "TIMEFORMAT 'epochmillisecs'", Ok("2024-02-29 01:02:03.004")),
-        ("timestamptz", b"2024-02-29 01:02:03+05,1\n", "", Ok("2024-02-28 20:02:03+00")),
+        (
+            "timestamp",
+            b"1709168523,1\n",
+            "TIMEFORMAT 'epochsecs'",
+            Ok("2024-02-29 01:02:03"),
+        ),
+        (
+            "timestamp",
+            b"1709168523004,1\n",
+            "TIMEFORMAT 'epochmillisecs'",
+            Ok("2024-02-29 01:02:03.004"),
+        ),
+        (
+            "timestamptz",
+            b"2024-02-29 01:02:03+05,1\n",
+            "",
+            Ok("2024-02-28 20:02:03+00"),
+        ),
         ("timestamptz", b"2024-02-29T01:02:03Z,1\n", "", Err("1206")),
-        ("timestamptz", b"2024-02-29T01:02:03Z,1\n", auto, Ok("2024-02-29 01:02:03+00")),
-        ("super", b"\"{\"\"b\"\":1,\"\"a\"\":[null]}\",1\n", "", Ok("{\"b\":1,\"a\":[null]}")),
+        (
+            "timestamptz",
+            b"2024-02-29T01:02:03Z,1\n",
+            auto,
+            Ok("2024-02-29 01:02:03+00"),
+        ),
+        (
+            "super",
+            b"\"{\"\"b\"\":1,\"\"a\"\":[null]}\",1\n",
+            "",
+            Ok("{\"b\":1,\"a\":[null]}"),
+        ),
         ("super", b"null,1\n", "", Ok("null")),
         ("super", b",1\n", "", Ok("∅")),
         ("super", b"abc,1\n", "", Err("1224")),
@@ -116,10 +169,16 @@ async fn reports_rows_and_place_of_the_error() {
     let db = stand.connect().await;
     db.ok("CREATE SCHEMA s").await;
     db.ok("CREATE TABLE s.t (a int, b varchar(3))").await;
-    assert_eq!(db.rows("SELECT pg_last_copy_count(), pg_last_copy_id()").await, [["0", "-1"]]);
+    assert_eq!(
+        db.rows("SELECT pg_last_copy_count(), pg_last_copy_id()").await,
+        [["0", "-1"]]
+    );
     stand.put("good", "1,a\n2,b\n").await;
     assert_eq!(db.run(&stand.copy("s.t (a, b)", "good", "")).await, Ok(0));
-    assert_eq!(db.notices(), ["INFO: Load into table 't' completed, 2 record(s) loaded successfully."]);
+    assert_eq!(
+        db.notices(),
+        ["INFO: Load into table 't' completed, 2 record(s) loaded successfully."]
+    );
     assert_eq!(db.one("SELECT pg_last_copy_count()").await, "2");
     assert_ne!(db.one("SELECT pg_last_copy_id()").await, "-1");
 
@@ -134,9 +193,33 @@ async fn reports_rows_and_place_of_the_error() {
     let detail = db
         .rows("SELECT trim(file_name), line_number, trim(column_name), trim(column_type), trim(column_length), position, error_code, trim(error_message), session_id = pg_backend_pid() FROM sys_load_error_detail")
         .await;
-    assert_eq!(detail, [[&url, "4", "b", "varchar", "3", "2", "1204", "String length exceeds DDL length", "t"]]);
+    assert_eq!(
+        detail,
+        [[
+            &url,
+            "4",
+            "b",
+            "varchar",
+            "3",
+            "2",
+            "1204",
+            "String length exceeds DDL length",
+            "t"
+        ]]
+    );
     let stl = db.rows("SELECT trim(filename), line_number, trim(colname), trim(raw_line), trim(raw_field_value), err_code, trim(err_reason) FROM stl_load_errors").await;
-    assert_eq!(stl, [[&url, "4", "b", "3,long", "long", "1204", "String length exceeds DDL length"]]);
+    assert_eq!(
+        stl,
+        [[
+            &url,
+            "4",
+            "b",
+            "3,long",
+            "long",
+            "1204",
+            "String length exceeds DDL length"
+        ]]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +230,11 @@ async fn max_error_leaves_bad_rows_out() {
     stand.put("k", "1\nx\n2\ny\n3\n").await;
     db.ok(&stand.copy("t", "k", "MAXERROR 3")).await;
     assert_eq!(db.one("SELECT pg_last_copy_count()").await, "3");
-    assert_eq!(db.rows("SELECT line_number, err_code FROM stl_load_errors ORDER BY 1").await, [["2", "1207"], ["4", "1207"]]);
+    assert_eq!(
+        db.rows("SELECT line_number, err_code FROM stl_load_errors ORDER BY 1")
+            .await,
+        [["2", "1207"], ["4", "1207"]]
+    );
     assert_eq!(db.err(&stand.copy("t", "k", "MAXERROR 2")).await.code, "XX000");
     assert_eq!(db.one("SELECT count(*) FROM t").await, "3");
 }
@@ -162,7 +249,10 @@ async fn manifests() {
     }
     stand.manifest("m/all", &["d/1", "d/2", "d/1"]).await;
     db.ok(&stand.copy("t", "m/all", "MANIFEST")).await;
-    assert_eq!(db.rows("SELECT a, count(*) FROM t GROUP BY a ORDER BY a").await, [["1", "2"], ["2", "1"]]);
+    assert_eq!(
+        db.rows("SELECT a, count(*) FROM t GROUP BY a ORDER BY a").await,
+        [["1", "2"], ["2", "1"]]
+    );
     db.ok("DELETE FROM t").await;
     // The same manifest again is loaded again: COPY remembers nothing.
     db.ok(&stand.copy("t", "m/all", "MANIFEST")).await;
@@ -174,14 +264,38 @@ async fn manifests() {
 
     stand.manifest("m/missing", &["d/1", "d/none"]).await;
     let refused = db.err(&stand.copy("t", "m/missing", "MANIFEST")).await;
-    assert_eq!((refused.code.as_str(), refused.message.as_str()), ("XX000", "Mandatory url is not present in manifest file."));
-    stand.put("m/optional", format!(r#"{{"entries":[{{"url":"s3://{0}/d/none"}},{{"url":"s3://{0}/d/3","mandatory":false}}]}}"#, stand.bucket)).await;
+    assert_eq!(
+        (refused.code.as_str(), refused.message.as_str()),
+        ("XX000", "Mandatory url is not present in manifest file.")
+    );
+    stand
+        .put(
+            "m/optional",
+            format!(
+                r#"{{"entries":[{{"url":"s3://{0}/d/none"}},{{"url":"s3://{0}/d/3","mandatory":false}}]}}"#,
+                stand.bucket
+            ),
+        )
+        .await;
     db.ok(&stand.copy("t", "m/optional", "MANIFEST")).await;
     assert_eq!(db.one("SELECT pg_last_copy_count()").await, "1");
-    stand.put("m/nothing", format!(r#"{{"entries":[{{"url":"s3://{0}/d/none"}}]}}"#, stand.bucket)).await;
+    stand
+        .put(
+            "m/nothing",
+            format!(r#"{{"entries":[{{"url":"s3://{0}/d/none"}}]}}"#, stand.bucket),
+        )
+        .await;
     assert_eq!(db.err(&stand.copy("t", "m/nothing", "MANIFEST")).await.code, "XX000");
-    stand.put("m/prefix", r#"{"entries":[{"url":"d/1","mandatory":true}]}"#).await;
-    assert!(db.err(&stand.copy("t", "m/prefix", "MANIFEST")).await.detail.unwrap().contains("8001"));
+    stand
+        .put("m/prefix", r#"{"entries":[{"url":"d/1","mandatory":true}]}"#)
+        .await;
+    assert!(
+        db.err(&stand.copy("t", "m/prefix", "MANIFEST"))
+            .await
+            .detail
+            .unwrap()
+            .contains("8001")
+    );
     for (key, options) in [("m/absent", "MANIFEST"), ("absent/", ""), ("d/1", "MANIFEST")] {
         assert_eq!(db.err(&stand.copy("t", key, options)).await.code, "XX000", "{key}");
     }
@@ -204,13 +318,28 @@ async fn compression_goes_by_the_option() {
     stand.put("two", [gzip(b"1\n"), gzip(b"2\n")].concat()).await;
     stand.put("zst", zstd(text.as_bytes())).await;
     stand.put("cut", &zstd(text.as_bytes())[..5_000]).await;
-    for (key, option, rows) in [("plain", "", "100000"), ("gz", "GZIP", "100000"), ("two", "GZIP", "2"), ("zst", "ZSTD", "100000")] {
+    for (key, option, rows) in [
+        ("plain", "", "100000"),
+        ("gz", "GZIP", "100000"),
+        ("two", "GZIP", "2"),
+        ("zst", "ZSTD", "100000"),
+    ] {
         db.ok(&stand.copy("t", key, option)).await;
         assert_eq!(db.one("SELECT pg_last_copy_count()").await, rows, "{key}");
     }
     db.ok("DELETE FROM t").await;
-    for (key, option) in [("plain", "GZIP"), ("plain", "ZSTD"), ("gz", ""), ("zst", "GZIP"), ("cut", "ZSTD")] {
-        assert_eq!(db.err(&stand.copy("t", key, option)).await.code, "XX000", "{key} {option}");
+    for (key, option) in [
+        ("plain", "GZIP"),
+        ("plain", "ZSTD"),
+        ("gz", ""),
+        ("zst", "GZIP"),
+        ("cut", "ZSTD"),
+    ] {
+        assert_eq!(
+            db.err(&stand.copy("t", key, option)).await.code,
+            "XX000",
+            "{key} {option}"
+        );
     }
     assert_eq!(db.one("SELECT count(*) FROM t").await, "0");
 }
@@ -241,8 +370,12 @@ async fn targets() {
     let db = stand.connect().await;
     stand.put("k", "1,x\n").await;
     let refused = db.err(&stand.copy("nowhere.t", "k", "")).await;
-    assert_eq!((refused.code.as_str(), refused.message.as_str()), ("XX000", "Cannot COPY into nonexistent table t"));
-    db.ok("CREATE TABLE t (a int, b varchar(9) DEFAULT 'dd', c varchar(9), d int NOT NULL DEFAULT 7)").await;
+    assert_eq!(
+        (refused.code.as_str(), refused.message.as_str()),
+        ("XX000", "Cannot COPY into nonexistent table t")
+    );
+    db.ok("CREATE TABLE t (a int, b varchar(9) DEFAULT 'dd', c varchar(9), d int NOT NULL DEFAULT 7)")
+        .await;
     db.ok(&stand.copy("t (a, c)", "k", "")).await;
     assert_eq!(db.rows("SELECT a, b, c, d FROM t").await, [["1", "dd", "x", "7"]]);
     assert_eq!(db.err(&stand.copy("t (a, nope)", "k", "")).await.code, "42703");
@@ -253,7 +386,10 @@ async fn targets() {
     db.ok("CREATE TABLE floats (a double precision)").await;
     stand.put("f", "1\n1e-400\n").await;
     assert_eq!(db.err(&stand.copy("floats", "f", "")).await.code, "XX000");
-    assert_eq!(db.rows("SELECT line_number, err_code FROM stl_load_errors").await, [["2", "1200"]]);
+    assert_eq!(
+        db.rows("SELECT line_number, err_code FROM stl_load_errors").await,
+        [["2", "1200"]]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -266,7 +402,12 @@ async fn many_objects_load_in_order() {
         let text: String = (0..500).map(|line| format!("{file},{line}\n")).collect();
         stand.put(key, zstd(text.as_bytes())).await;
     }
-    stand.manifest("m", &keys.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    stand
+        .manifest("m", &keys.iter().map(String::as_str).collect::<Vec<_>>())
+        .await;
     db.ok(&stand.copy("t", "m", "MANIFEST ZSTD")).await;
-    assert_eq!(db.rows("SELECT count(*), count(DISTINCT file), sum(line) FROM t").await, [["20000", "40", "4990000"]]);
+    assert_eq!(
+        db.rows("SELECT count(*), count(DISTINCT file), sum(line) FROM t").await,
+        [["20000", "40", "4990000"]]
+    );
 }

@@ -13,7 +13,9 @@ async fn writes_and_copies_fail_on_demand() {
     stand.put("k", "1\n").await;
     stand.fault(json!({"kind": "serialization_1023", "table": "t"})).await;
     stand.fault(json!({"kind": "deadlock", "table": "t"})).await;
-    stand.fault(json!({"kind": "fail_copy", "table": "t", "count": 2})).await;
+    stand
+        .fault(json!({"kind": "fail_copy", "table": "t", "count": 2}))
+        .await;
     db.ok("INSERT INTO u VALUES (1)").await;
     db.ok("BEGIN").await;
     let refused = db.err("INSERT INTO t VALUES (1)").await;
@@ -22,7 +24,12 @@ async fn writes_and_copies_fail_on_demand() {
     db.ok("ROLLBACK").await;
     assert_eq!(db.err(&stand.copy("t", "k", "")).await.code, "40P01");
     for _ in 0..2 {
-        assert!(db.err(&stand.copy("t", "k", "")).await.message.starts_with("S3ServiceException"));
+        assert!(
+            db.err(&stand.copy("t", "k", ""))
+                .await
+                .message
+                .starts_with("S3ServiceException")
+        );
     }
     db.ok(&stand.copy("t", "k", "")).await;
     assert_eq!(db.one("SELECT count(*) FROM t").await, "1");
@@ -68,7 +75,9 @@ async fn a_hanging_statement_ends_with_its_client_or_its_time() {
     let stand = Stand::start().await;
     let db = stand.connect().await;
     db.ok("CREATE TABLE t (a int)").await;
-    stand.fault(json!({"kind": "hang", "table": "INSERT INTO t", "millis": 200})).await;
+    stand
+        .fault(json!({"kind": "hang", "table": "INSERT INTO t", "millis": 200}))
+        .await;
     let start = std::time::Instant::now();
     db.ok("INSERT INTO t VALUES (1)").await;
     assert!(start.elapsed().as_millis() >= 200);
@@ -76,10 +85,16 @@ async fn a_hanging_statement_ends_with_its_client_or_its_time() {
     let hanging = stand.connect().await;
     let lifeline = hanging.lifeline();
     let stuck = tokio::spawn(async move { hanging.run("INSERT INTO t VALUES (2)").await });
-    eventually("the fault is taken", || async { stand.admin("/").await["faults"] == json!([]) }).await;
+    eventually("the fault is taken", || async {
+        stand.admin("/").await["faults"] == json!([])
+    })
+    .await;
     lifeline.abort();
     assert!(stuck.await.unwrap().is_err());
-    eventually("the session is gone", || async { stand.admin("/").await["sessions"].as_array().unwrap().len() == 1 }).await;
+    eventually("the session is gone", || async {
+        stand.admin("/").await["sessions"].as_array().unwrap().len() == 1
+    })
+    .await;
     assert_eq!(db.one("SELECT count(*) FROM t").await, "1");
 }
 
@@ -89,14 +104,30 @@ async fn admin_port_lists_and_clears() {
     let _db = super::harness::Db::open(&format!("{}?application_name=me", stand.url())).await;
     stand.fault(json!({"kind": "slow_copy", "millis": 5, "count": 3})).await;
     let listed = stand.admin("/").await;
-    assert_eq!(listed["faults"], json!([{"kind": "slow_copy", "count": 3, "millis": 5}]));
+    assert_eq!(
+        listed["faults"],
+        json!([{"kind": "slow_copy", "count": 3, "millis": 5}])
+    );
     assert_eq!(listed["sessions"][0]["application_name"], "me");
     assert_eq!(stand.admin("/healthz").await["status"], "ok");
-    let answer = reqwest::Client::new().delete(format!("http://{}/faults", stand.addresses.admin)).send().await.unwrap();
+    let answer = reqwest::Client::new()
+        .delete(format!("http://{}/faults", stand.addresses.admin))
+        .send()
+        .await
+        .unwrap();
     assert!(answer.status().is_success());
     assert_eq!(stand.admin("/").await["faults"], json!([]));
-    for wrong in [json!({"kind": "nonsense"}), json!({"kind": "deadlock", "count": 0}), json!({"kind": "deadlock", "tabel": "x"})] {
-        let answer = reqwest::Client::new().post(format!("http://{}/faults", stand.addresses.admin)).json(&wrong).send().await.unwrap();
+    for wrong in [
+        json!({"kind": "nonsense"}),
+        json!({"kind": "deadlock", "count": 0}),
+        json!({"kind": "deadlock", "tabel": "x"}),
+    ] {
+        let answer = reqwest::Client::new()
+            .post(format!("http://{}/faults", stand.addresses.admin))
+            .json(&wrong)
+            .send()
+            .await
+            .unwrap();
         assert!(answer.status().is_client_error(), "{wrong}");
     }
 }

@@ -30,7 +30,10 @@ pub(crate) fn postgres() -> &'static str {
 }
 
 fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
+    Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout == b"0\n")
 }
 
 /// PostgreSQL's programs refuse root, so root runs them as the user postgres.
@@ -46,20 +49,57 @@ fn program(name: &str) -> Command {
 }
 
 fn succeed(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; hint: install postgresql 15 or set SPOLT_POSTGRES_URL"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; hint: install postgresql 15 or set SPOLT_POSTGRES_URL"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 fn start_postgres() -> (String, Option<Child>) {
-    let folder = tempfile::Builder::new().prefix("redshift-local-postgres-").tempdir().unwrap().keep();
+    let folder = tempfile::Builder::new()
+        .prefix("redshift-local-postgres-")
+        .tempdir()
+        .unwrap()
+        .keep();
     if is_root() {
         succeed(Command::new("chown").arg("postgres").arg(&folder));
     }
     let data = folder.join("data");
-    succeed(program("initdb").args(["-A", "trust", "-U", "postgres", "--locale=C", "--encoding=UTF8", "--no-sync", "-D"]).arg(&data));
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let options = format!("-p {port} -k {} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=300", folder.display());
-    succeed(program("pg_ctl").args(["-w", "-D"]).arg(&data).args(["-o", &options, "-l"]).arg(folder.join("log")).arg("start"));
+    succeed(
+        program("initdb")
+            .args([
+                "-A",
+                "trust",
+                "-U",
+                "postgres",
+                "--locale=C",
+                "--encoding=UTF8",
+                "--no-sync",
+                "-D",
+            ])
+            .arg(&data),
+    );
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let options = format!(
+        "-p {port} -k {} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=300",
+        folder.display()
+    );
+    succeed(
+        program("pg_ctl")
+            .args(["-w", "-D"])
+            .arg(&data)
+            .args(["-o", &options, "-l"])
+            .arg(folder.join("log"))
+            .arg("start"),
+    );
     let keeper = stop_at_exit(&folder, &data);
     (format!("postgresql://postgres@127.0.0.1:{port}"), Some(keeper))
 }
@@ -67,9 +107,23 @@ fn start_postgres() -> (String, Option<Child>) {
 /// A shell that waits for this process to end, however it ends, and then stops PostgreSQL and removes its folder.
 fn stop_at_exit(folder: &Path, data: &Path) -> Child {
     let stop = program("pg_ctl");
-    let stop: Vec<_> = std::iter::once(stop.get_program()).chain(stop.get_args()).map(|part| part.to_string_lossy().into_owned()).collect();
-    let script = format!("cat >/dev/null; {} -D {} -m immediate stop; rm -rf {}", stop.join(" "), data.display(), folder.display());
-    Command::new("setsid").args(["sh", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    let stop: Vec<_> = std::iter::once(stop.get_program())
+        .chain(stop.get_args())
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
+    let script = format!(
+        "cat >/dev/null; {} -D {} -m immediate stop; rm -rf {}",
+        stop.join(" "),
+        data.display(),
+        folder.display()
+    );
+    Command::new("setsid")
+        .args(["sh", "-c", &script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// One stand-in with its database and bucket.
@@ -84,7 +138,11 @@ pub(crate) struct Stand {
 
 fn unique(prefix: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{prefix}{}n{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "{prefix}{}n{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 impl Stand {
@@ -96,7 +154,9 @@ impl Stand {
         let database = unique("t");
         let admin = Db::open(&format!("{}/postgres", postgres())).await;
         // Locks of template1 collide when tests start at once; template0 is never connected to.
-        admin.ok(&format!("CREATE DATABASE {database} TEMPLATE template0")).await;
+        admin
+            .ok(&format!("CREATE DATABASE {database} TEMPLATE template0"))
+            .await;
         let endpoint = match std::env::var("SPOLT_S3_ENDPOINT") {
             Ok(endpoint) => endpoint,
             Err(_) => super::s3::serve().await,
@@ -131,7 +191,14 @@ impl Stand {
         );
         let bucket = unique("b");
         s3.create_bucket().bucket(&bucket).send().await.unwrap();
-        Self { addresses, database, bucket, postgres, s3, _stop: stop }
+        Self {
+            addresses,
+            database,
+            bucket,
+            postgres,
+            s3,
+            _stop: stop,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -149,27 +216,51 @@ impl Stand {
     }
 
     pub(crate) async fn put(&self, key: &str, bytes: impl Into<Vec<u8>>) {
-        self.s3.put_object().bucket(&self.bucket).key(key).body(bytes.into().into()).send().await.unwrap();
+        self.s3
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .body(bytes.into().into())
+            .send()
+            .await
+            .unwrap();
     }
 
     /// Writes a manifest of mandatory entries.
     pub(crate) async fn manifest(&self, key: &str, files: &[&str]) {
-        let entries: Vec<_> = files.iter().map(|file| serde_json::json!({"url": format!("s3://{}/{file}", self.bucket), "mandatory": true})).collect();
-        self.put(key, serde_json::json!({ "entries": entries }).to_string()).await;
+        let entries: Vec<_> = files
+            .iter()
+            .map(|file| serde_json::json!({"url": format!("s3://{}/{file}", self.bucket), "mandatory": true}))
+            .collect();
+        self.put(key, serde_json::json!({ "entries": entries }).to_string())
+            .await;
     }
 
     /// COPY of one object as CSV, with more options.
     pub(crate) fn copy(&self, table: &str, key: &str, options: &str) -> String {
-        format!("COPY {table} FROM 's3://{}/{key}' IAM_ROLE 'arn:aws:iam::123456789012:role/load' FORMAT AS CSV {options}", self.bucket)
+        format!(
+            "COPY {table} FROM 's3://{}/{key}' IAM_ROLE 'arn:aws:iam::123456789012:role/load' FORMAT AS CSV {options}",
+            self.bucket
+        )
     }
 
     pub(crate) async fn fault(&self, fault: serde_json::Value) {
-        let answer = reqwest::Client::new().post(format!("http://{}/faults", self.addresses.admin)).json(&fault).send().await.unwrap();
+        let answer = reqwest::Client::new()
+            .post(format!("http://{}/faults", self.addresses.admin))
+            .json(&fault)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
     }
 
     pub(crate) async fn admin(&self, path: &str) -> serde_json::Value {
-        reqwest::get(format!("http://{}{path}", self.addresses.admin)).await.unwrap().json().await.unwrap()
+        reqwest::get(format!("http://{}{path}", self.addresses.admin))
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
     }
 }
 
@@ -190,7 +281,9 @@ pub(crate) struct Db {
 
 impl Db {
     pub(crate) async fn open(url: &str) -> Self {
-        Self::try_open(url).await.unwrap_or_else(|error| panic!("{url}: {error:?}"))
+        Self::try_open(url)
+            .await
+            .unwrap_or_else(|error| panic!("{url}: {error:?}"))
     }
 
     pub(crate) async fn try_open(url: &str) -> Result<Self, tokio_postgres::Error> {
@@ -201,12 +294,19 @@ impl Db {
             let mut messages = futures::stream::poll_fn(move |context| connection.poll_message(context));
             while let Some(Ok(message)) = futures::StreamExt::next(&mut messages).await {
                 if let AsyncMessage::Notice(notice) = message {
-                    heard.lock().unwrap().push(format!("{}: {}", notice.severity(), notice.message()));
+                    heard
+                        .lock()
+                        .unwrap()
+                        .push(format!("{}: {}", notice.severity(), notice.message()));
                 }
             }
         })
         .abort_handle();
-        Ok(Self { client, notices, connection })
+        Ok(Self {
+            client,
+            notices,
+            connection,
+        })
     }
 
     /// Closes the socket by this handle as a dying process would, even in the middle of a statement.
@@ -220,22 +320,47 @@ impl Db {
     }
 
     async fn messages(&self, sql: &str) -> Result<Vec<SimpleQueryMessage>, Refused> {
-        self.client.simple_query(sql).await.map_err(|error| match error.as_db_error() {
-            Some(db) => Refused { code: db.code().code().to_owned(), message: db.message().to_owned(), detail: db.detail().map(str::to_owned) },
-            None => Refused { code: String::new(), message: error.to_string(), detail: None },
-        })
+        self.client
+            .simple_query(sql)
+            .await
+            .map_err(|error| match error.as_db_error() {
+                Some(db) => Refused {
+                    code: db.code().code().to_owned(),
+                    message: db.message().to_owned(),
+                    detail: db.detail().map(str::to_owned),
+                },
+                None => Refused {
+                    code: String::new(),
+                    message: error.to_string(),
+                    detail: None,
+                },
+            })
     }
 
     /// Rows changed, as the last command tag says.
     pub(crate) async fn run(&self, sql: &str) -> Result<u64, Refused> {
         let messages = self.messages(sql).await?;
-        Ok(messages.iter().filter_map(|message| if let SimpleQueryMessage::CommandComplete(count) = message { Some(*count) } else { None }).next_back().unwrap_or(0))
+        Ok(messages
+            .iter()
+            .filter_map(|message| {
+                if let SimpleQueryMessage::CommandComplete(count) = message {
+                    Some(*count)
+                } else {
+                    None
+                }
+            })
+            .next_back()
+            .unwrap_or(0))
     }
 
     #[track_caller]
     pub(crate) fn ok<'a>(&'a self, sql: &'a str) -> impl Future<Output = u64> + 'a {
         let caller = std::panic::Location::caller();
-        async move { self.run(sql).await.unwrap_or_else(|refused| panic!("{caller}: {sql}: {refused:?}")) }
+        async move {
+            self.run(sql)
+                .await
+                .unwrap_or_else(|refused| panic!("{caller}: {sql}: {refused:?}"))
+        }
     }
 
     /// The code of the error that a statement gives.
@@ -255,10 +380,19 @@ impl Db {
     pub(crate) fn rows<'a>(&'a self, sql: &'a str) -> impl Future<Output = Vec<Vec<String>>> + 'a {
         let caller = std::panic::Location::caller();
         async move {
-            let messages = self.messages(sql).await.unwrap_or_else(|refused| panic!("{caller}: {sql}: {refused:?}"));
+            let messages = self
+                .messages(sql)
+                .await
+                .unwrap_or_else(|refused| panic!("{caller}: {sql}: {refused:?}"));
             messages
                 .iter()
-                .filter_map(|message| if let SimpleQueryMessage::Row(row) = message { Some((0..row.len()).map(|i| row.get(i).unwrap_or("∅").to_owned()).collect()) } else { None })
+                .filter_map(|message| {
+                    if let SimpleQueryMessage::Row(row) = message {
+                        Some((0..row.len()).map(|i| row.get(i).unwrap_or("∅").to_owned()).collect())
+                    } else {
+                        None
+                    }
+                })
                 .collect()
         }
     }
@@ -278,7 +412,10 @@ impl Db {
 
 /// Waits until `condition` holds.
 #[track_caller]
-pub(crate) fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) -> impl Future<Output = ()> {
+pub(crate) fn eventually<F: Future<Output = bool>>(
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();
     async move {
         let deadline = Instant::now() + PATIENCE;

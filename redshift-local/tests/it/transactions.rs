@@ -18,7 +18,10 @@ async fn snapshot_is_taken_by_the_first_data_statement_not_by_lock() {
     };
     let watcher = stand.behind().await;
     let release = async {
-        eventually("the second session waits", || async { watcher.one("SELECT count(*) FROM pg_locks WHERE NOT granted").await != "0" }).await;
+        eventually("the second session waits", || async {
+            watcher.one("SELECT count(*) FROM pg_locks WHERE NOT granted").await != "0"
+        })
+        .await;
         one.ok("COMMIT").await;
     };
     let (seen, ()) = tokio::join!(waiting, release);
@@ -38,7 +41,12 @@ async fn an_older_snapshot_gives_1023() {
     assert_eq!(one.one("SELECT a FROM t").await, "1");
     let refused = one.err("UPDATE t SET a = 3").await;
     assert_eq!((refused.code.as_str(), refused.message.as_str()), ("XX000", "1023"));
-    assert!(refused.detail.unwrap().starts_with("Serializable isolation violation on table - "));
+    assert!(
+        refused
+            .detail
+            .unwrap()
+            .starts_with("Serializable isolation violation on table - ")
+    );
     one.ok("ROLLBACK").await;
     assert_eq!(one.one("SELECT a FROM t").await, "2");
 }
@@ -80,7 +88,11 @@ async fn deadlock_keeps_its_code() {
         result
     };
     let (first, second) = tokio::join!(first, second);
-    let codes: Vec<_> = [first, second].into_iter().filter_map(Result::err).map(|refused| refused.code).collect();
+    let codes: Vec<_> = [first, second]
+        .into_iter()
+        .filter_map(Result::err)
+        .map(|refused| refused.code)
+        .collect();
     assert_eq!(codes, ["40P01"]);
 }
 
@@ -95,7 +107,11 @@ async fn truncate_commits() {
     db.ok("INSERT INTO t VALUES (1)").await;
     db.ok("TRUNCATE u").await;
     db.ok("ROLLBACK").await;
-    assert_eq!(db.rows("SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM u)").await, [["1", "0"]]);
+    assert_eq!(
+        db.rows("SELECT (SELECT count(*) FROM t), (SELECT count(*) FROM u)")
+            .await,
+        [["1", "0"]]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,7 +123,11 @@ async fn ddl_rolls_back() {
     db.ok("ALTER TABLE t ADD COLUMN b int").await;
     db.ok("CREATE TABLE u (a int ENCODE raw)").await;
     db.ok("ROLLBACK").await;
-    assert_eq!(db.rows("SELECT table_name, column_name FROM svv_columns WHERE table_schema = 'public'").await, [["t", "a"]]);
+    assert_eq!(
+        db.rows("SELECT table_name, column_name FROM svv_columns WHERE table_schema = 'public'")
+            .await,
+        [["t", "a"]]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +138,8 @@ async fn several_statements_in_one_message_are_one_transaction() {
     assert_eq!(db.err("INSERT INTO t VALUES (1); SELECT nonsense").await.code, "42703");
     assert_eq!(db.one("SELECT count(*) FROM t").await, "0");
     db.ok("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)").await;
-    db.ok("BEGIN; INSERT INTO t VALUES (3); COMMIT; INSERT INTO t VALUES (4)").await;
+    db.ok("BEGIN; INSERT INTO t VALUES (3); COMMIT; INSERT INTO t VALUES (4)")
+        .await;
     db.ok("BEGIN; INSERT INTO t VALUES (5); ROLLBACK").await;
     assert_eq!(db.one("SELECT count(*) FROM t").await, "4");
 }
@@ -143,9 +164,15 @@ async fn a_client_that_goes_leaves_nothing_behind() {
     let watcher = stand.behind().await;
     let lifeline = three.lifeline();
     let waiting = tokio::spawn(async move { three.run("INSERT INTO t VALUES (3)").await });
-    eventually("the third session waits", || async { watcher.one("SELECT count(*) FROM pg_locks WHERE NOT granted").await != "0" }).await;
+    eventually("the third session waits", || async {
+        watcher.one("SELECT count(*) FROM pg_locks WHERE NOT granted").await != "0"
+    })
+    .await;
     lifeline.abort();
     assert!(waiting.await.unwrap().is_err());
     let gone = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}");
-    eventually("the third session is gone", || async { watcher.one(&gone).await == "0" }).await;
+    eventually("the third session is gone", || async {
+        watcher.one(&gone).await == "0"
+    })
+    .await;
 }

@@ -39,7 +39,9 @@ async fn column_types_are_redshifts() {
         assert_eq!(db.rows(&sql).await, expected, "{view}");
     }
     db.ok("SET search_path TO s").await;
-    let defined = db.rows("SELECT \"column\", type, \"notnull\" FROM pg_table_def WHERE schemaname = 's' AND tablename = 't'").await;
+    let defined = db
+        .rows("SELECT \"column\", type, \"notnull\" FROM pg_table_def WHERE schemaname = 's' AND tablename = 't'")
+        .await;
     assert_eq!(defined[0], ["a", "smallint", "t"]);
     assert_eq!(defined[8], ["i", "character varying(7)", "f"]);
     assert_eq!(defined[3][1], "numeric(12,3)");
@@ -50,10 +52,20 @@ async fn column_types_are_redshifts() {
 async fn stages_and_selected_tables_show_their_types() {
     let stand = Stand::start().await;
     let db = stand.connect().await;
-    db.ok("CREATE TEMP TABLE stage (a varchar(5) DISTKEY SORTKEY, b int ENCODE az64)").await;
-    assert_eq!(db.rows("SELECT data_type FROM svv_columns WHERE table_name = 'stage' ORDER BY ordinal_position").await, [["character varying"], ["integer"]]);
-    assert_eq!(db.rows("SELECT encoding, distkey, sortkey FROM pg_table_def WHERE tablename = 'stage'").await, [["none", "t", "1"], ["az64", "f", "0"]]);
-    db.ok("CREATE TABLE made AS SELECT 'x' AS a, b, a AS c, a::varchar AS d FROM stage").await;
+    db.ok("CREATE TEMP TABLE stage (a varchar(5) DISTKEY SORTKEY, b int ENCODE az64)")
+        .await;
+    assert_eq!(
+        db.rows("SELECT data_type FROM svv_columns WHERE table_name = 'stage' ORDER BY ordinal_position")
+            .await,
+        [["character varying"], ["integer"]]
+    );
+    assert_eq!(
+        db.rows("SELECT encoding, distkey, sortkey FROM pg_table_def WHERE tablename = 'stage'")
+            .await,
+        [["none", "t", "1"], ["az64", "f", "0"]]
+    );
+    db.ok("CREATE TABLE made AS SELECT 'x' AS a, b, a AS c, a::varchar AS d FROM stage")
+        .await;
     assert_eq!(
         db.rows("SELECT column_name, data_type, character_maximum_length FROM svv_columns WHERE table_name = 'made' ORDER BY ordinal_position").await,
         [["a", "character varying", "65535"], ["b", "integer", "∅"], ["c", "character varying", "5"], ["d", "character varying", "256"]]
@@ -67,15 +79,36 @@ async fn small_views_answer() {
     db.ok("CREATE TABLE t (a int)").await;
     db.ok("INSERT INTO t VALUES (1), (2)").await;
     assert_eq!(db.one("SELECT count(*) FROM stv_slices").await, "2");
-    assert_eq!(db.rows("SELECT \"table\", tbl_rows FROM svv_table_info").await, [["t", "2"]]);
-    assert_eq!(db.one("SELECT trim(isolation_level) FROM stv_db_isolation_level").await, "Snapshot Isolation");
+    assert_eq!(
+        db.rows("SELECT \"table\", tbl_rows FROM svv_table_info").await,
+        [["t", "2"]]
+    );
+    assert_eq!(
+        db.one("SELECT trim(isolation_level) FROM stv_db_isolation_level").await,
+        "Snapshot Isolation"
+    );
     assert_eq!(db.one("SHOW enable_case_sensitive_identifier").await, "off");
     assert!(db.one("SELECT version()").await.contains("Redshift 1.0"));
-    assert_eq!(db.one("SELECT count(*) FROM svv_tables WHERE table_name = 't'").await, "1");
+    assert_eq!(
+        db.one("SELECT count(*) FROM svv_tables WHERE table_name = 't'").await,
+        "1"
+    );
     let pid = db.one("SELECT pg_backend_pid()").await;
-    assert_eq!(db.one(&format!("SELECT count(*) FROM stv_sessions WHERE process = {pid}")).await, "1");
-    assert_eq!(db.one(&format!("SELECT trim(status) FROM stv_recents WHERE pid = {pid}")).await, "Running");
-    assert_eq!(db.one(&format!("SELECT count(*) FROM pg_stat_activity WHERE procpid = {pid}")).await, "1");
+    assert_eq!(
+        db.one(&format!("SELECT count(*) FROM stv_sessions WHERE process = {pid}"))
+            .await,
+        "1"
+    );
+    assert_eq!(
+        db.one(&format!("SELECT trim(status) FROM stv_recents WHERE pid = {pid}"))
+            .await,
+        "Running"
+    );
+    assert_eq!(
+        db.one(&format!("SELECT count(*) FROM pg_stat_activity WHERE procpid = {pid}"))
+            .await,
+        "1"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,11 +119,19 @@ async fn a_session_is_found_by_its_name_and_ended() {
     old.ok("CREATE TABLE t (a int)").await;
     old.ok("BEGIN").await;
     old.ok("LOCK t").await;
-    let found = db.rows("SELECT pid FROM stl_connection_log WHERE trim(application_name) = 'loader-7'").await;
+    let found = db
+        .rows("SELECT pid FROM stl_connection_log WHERE trim(application_name) = 'loader-7'")
+        .await;
     assert_eq!(found.len(), 1);
-    let held = format!("SELECT count(*) FROM svv_transactions WHERE pid = {} AND lock_mode = 'AccessExclusiveLock' AND granted", found[0][0]);
+    let held = format!(
+        "SELECT count(*) FROM svv_transactions WHERE pid = {} AND lock_mode = 'AccessExclusiveLock' AND granted",
+        found[0][0]
+    );
     assert_eq!(db.one(&held).await, "1");
-    assert_eq!(db.one(&format!("SELECT pg_terminate_backend({})", found[0][0])).await, "t");
+    assert_eq!(
+        db.one(&format!("SELECT pg_terminate_backend({})", found[0][0])).await,
+        "t"
+    );
     db.ok("LOCK t").await_in_block(&db).await;
     assert!(old.run("SELECT 1").await.is_err());
 }
