@@ -14,7 +14,8 @@ mod field;
 mod text;
 pub(crate) mod time;
 
-pub(crate) use field::Row;
+pub(crate) use field::{Row, ZEROS, eight_digits};
+pub(crate) use text::special;
 
 /// Name of the dialect in claims.
 pub const DIALECT_ID: &str = "spolt-csv-1";

@@ -5,12 +5,14 @@
 //! | `row/settings.rs` | [`Settings`]: all that changes bytes, and its fingerprint |
 //! | `row/shape.rs` | which columns schemas make, and how a plan grows by them (protocol rule 7) |
 //! | `row/program.rs` | schemas and a plan compiled into a flat list of cells |
+//! | `row/hot.rs` | the walk over integers, short texts, booleans and nulls |
 //! | `row/encoder.rs` | [`RowEncoder`]: the walk of a record, one per lineage |
 //! | `row/stats.rs` | [`Stats`]: what a claim says about the columns of its object |
 //! | `row/reason.rs`, `row/error.rs` | why a record has no row |
 
 mod encoder;
 mod error;
+mod hot;
 mod program;
 mod reason;
 mod settings;

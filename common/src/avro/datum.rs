@@ -5,6 +5,25 @@ use super::form::Extent;
 use super::schema::{Kind, NodeId, Nullable, WriterSchema};
 use crate::row::Reason;
 
+/// The bit by which each byte of a varint says that another follows.
+const CONTINUES: u64 = 0x8080_8080_8080_8080;
+
+/// A varint of at most eight bytes, with eight bytes to read: its bits and how many bytes it has.
+#[inline(always)]
+pub(crate) fn several_bytes(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
+    let word = u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
+    let ends = !word & CONTINUES;
+    if ends == 0 {
+        return None;
+    }
+    // Up to the last byte of the number, then seven bits of each moved together, in pairs, fours and eights.
+    let word = word & (ends ^ ends.wrapping_sub(1)) & !CONTINUES;
+    let word = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
+    let word = (word & 0x0000_3fff_0000_3fff) | ((word & 0x3fff_0000_3fff_0000) >> 2);
+    let word = (word & 0x0000_0000_0fff_ffff) | ((word & 0x0fff_ffff_0000_0000) >> 4);
+    Some((word, ends.trailing_zeros() as usize / 8 + 1))
+}
+
 /// A datum and how far it is read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cursor<'a> {
@@ -18,21 +37,37 @@ impl<'a> Cursor<'a> {
     }
 
     /// A zigzag varint of at most 64 bits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn long(&mut self) -> Result<i64, Reason> {
         let raw = match self.bytes.get(self.at) {
             Some(&byte) if byte < 0x80 => {
                 self.at += 1;
                 u64::from(byte)
             }
-            Some(_) => self.long_slow()?,
-            None => return Err(Reason::Truncated),
+            _ => self.long_of_several_bytes()?,
         };
-        Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
+        Ok((raw >> 1) as i64 ^ (raw & 1).wrapping_neg() as i64)
     }
 
-    #[inline]
-    fn long_slow(&mut self) -> Result<u64, Reason> {
+    /// Eight bytes ahead, if there are as many.
+    #[inline(always)]
+    fn word(&self) -> Option<u64> {
+        let block = self.bytes.get(self.at..)?.first_chunk::<8>()?;
+        Some(u64::from_le_bytes(*block))
+    }
+
+    #[inline(never)]
+    fn long_of_several_bytes(&mut self) -> Result<u64, Reason> {
+        match several_bytes(self.bytes, self.at) {
+            Some((value, bytes)) => {
+                self.at += bytes;
+                Ok(value)
+            }
+            None => self.long_byte_by_byte(),
+        }
+    }
+
+    fn long_byte_by_byte(&mut self) -> Result<u64, Reason> {
         let mut value = 0;
         let mut shift = 0;
         for &byte in &self.bytes[self.at..] {
@@ -47,6 +82,34 @@ impl<'a> Cursor<'a> {
             shift += 7;
         }
         Err(Reason::Truncated)
+    }
+
+    /// Passes a varint without reading it.
+    #[inline(always)]
+    pub(crate) fn pass_long(&mut self) -> Result<(), Reason> {
+        match self.word().map(|word| !word & CONTINUES) {
+            Some(ends) if ends != 0 => {
+                self.at += ends.trailing_zeros() as usize / 8 + 1;
+                Ok(())
+            }
+            _ => self.long_byte_by_byte().map(|_| ()),
+        }
+    }
+
+    /// Passes bytes or text with their length before them.
+    #[inline(always)]
+    fn pass_prefixed(&mut self) -> Result<(), Reason> {
+        match self.bytes.get(self.at) {
+            Some(&length) if length & 0x81 == 0 => {
+                let end = self.at + 1 + usize::from(length >> 1);
+                if end > self.bytes.len() {
+                    return Err(Reason::Length);
+                }
+                self.at = end;
+                Ok(())
+            }
+            _ => self.prefixed().map(|_| ()),
+        }
     }
 
     /// A zigzag varint of at most 32 bits.
@@ -116,22 +179,24 @@ impl<'a> Cursor<'a> {
     }
 
     /// Whether a value follows, or null.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn present(&mut self, nullable: Nullable) -> Result<bool, Reason> {
-        match nullable {
-            Nullable::Never => Ok(true),
-            Nullable::OneBranch => match self.long()? {
-                0 => Ok(true),
-                other => Err(Reason::Branch(other as u32)),
-            },
-            Nullable::Branch(null) => match self.bytes.get(self.at) {
-                Some(&byte @ (0 | 2)) => {
-                    self.at += 1;
-                    Ok(byte >> 1 != null)
-                }
-                Some(_) => Err(Reason::Branch(self.long()? as u32)),
-                None => Err(Reason::Truncated),
-            },
+        match (nullable, self.bytes.get(self.at)) {
+            (Nullable::Never, _) => Ok(true),
+            (Nullable::Branch(null), Some(&byte @ (0 | 2))) => {
+                self.at += 1;
+                Ok(byte >> 1 != null)
+            }
+            _ => self.only_branch(nullable),
+        }
+    }
+
+    /// The branch of a union of one, or a broken one.
+    #[cold]
+    fn only_branch(&mut self, nullable: Nullable) -> Result<bool, Reason> {
+        match (self.long()?, nullable) {
+            (0, Nullable::OneBranch) => Ok(true),
+            (other, _) => Err(Reason::Branch(other as u32)),
         }
     }
 
@@ -255,25 +320,31 @@ impl Skip {
     }
 
     /// Passes one.
-    #[inline]
-    pub(crate) fn pass(self, cursor: &mut Cursor<'_>, schema: &WriterSchema) -> Result<(), Reason> {
+    #[inline(always)]
+    fn pass(self, cursor: &mut Cursor<'_>, schema: &WriterSchema) -> Result<(), Reason> {
         match self {
             Skip::Bytes(bytes) => _ = cursor.pass(bytes as usize)?,
-            Skip::Varint => _ = cursor.long()?,
-            Skip::Prefixed => _ = cursor.prefixed()?,
+            Skip::Varint => cursor.pass_long()?,
+            Skip::Prefixed => cursor.pass_prefixed()?,
             Skip::NullOrVarint(nullable) => {
                 if cursor.present(nullable)? {
-                    cursor.long()?;
+                    cursor.pass_long()?;
                 }
             }
             Skip::NullOrPrefixed(nullable) => {
                 if cursor.present(nullable)? {
-                    cursor.prefixed()?;
+                    cursor.pass_prefixed()?;
                 }
             }
             Skip::Any(id) => cursor.skip(schema, id, 0)?,
         }
         Ok(())
+    }
+
+    /// Passes all of them.
+    #[inline]
+    pub(crate) fn pass_all(skips: &[Skip], cursor: &mut Cursor<'_>, schema: &WriterSchema) -> Result<(), Reason> {
+        skips.iter().try_for_each(|skip| skip.pass(cursor, schema))
     }
 }
 

@@ -62,6 +62,12 @@ impl Scratch {
         }
     }
 
+    /// Bytes of the placeholder; none has as many if there is no placeholder.
+    #[inline]
+    pub(crate) fn unavailable_bytes(&self) -> usize {
+        self.unavailable.as_ref().map_or(usize::MAX, |unavailable| unavailable.text.len())
+    }
+
     #[inline]
     fn is_unavailable(&self, text: &[u8]) -> bool {
         self.unavailable

@@ -119,9 +119,40 @@ fn instant(text: &[u8], zone_needed: bool) -> Result<i64, Reason> {
     Ok(day * DAY_MICROS + local - offset)
 }
 
+/// The form in which Debezium writes nearly all: `YYYY-MM-DDTHH:MM:SS[.ffffff]Z`, with up to six digits.
+#[inline]
+fn usual(text: &[u8]) -> Option<i64> {
+    let (seconds, rest) = text.split_first_chunk::<19>()?;
+    let (b'Z', fraction) = rest.split_last()? else { return None };
+    let mut wrong = seconds[4] ^ b'-' | seconds[7] ^ b'-' | seconds[10] ^ b'T' | seconds[13] ^ b':' | seconds[16] ^ b':';
+    let mut pair = |at: usize| {
+        let (tens, ones) = (seconds[at].wrapping_sub(b'0'), seconds[at + 1].wrapping_sub(b'0'));
+        wrong |= u8::from(tens > 9 || ones > 9);
+        i64::from(tens.wrapping_mul(10).wrapping_add(ones))
+    };
+    let day = day_of(pair(0) * 100 + pair(2), pair(5), pair(8));
+    let (hours, minutes, second) = (pair(11), pair(14), pair(17));
+    if wrong != 0 || hours > 23 || minutes > 59 || second > 59 {
+        return None;
+    }
+    let micros = match fraction {
+        [] => 0,
+        [b'.', digits @ ..] if (1..=6).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) => {
+            let number = digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
+            number * [100_000, 10_000, 1000, 100, 10, 1][digits.len() - 1]
+        }
+        _ => return None,
+    };
+    Some(day? * DAY_MICROS + ((hours * 60 + minutes) * 60 + second) * 1_000_000 + micros)
+}
+
 /// TIMESTAMPTZ in UTC.
 pub(super) fn timestamp(text: &[u8], row: &mut Row) -> Result<(), Reason> {
-    row.timestamp(instant(text, true)?)?;
+    let micros = match usual(text) {
+        Some(micros) => micros,
+        None => instant(text, true)?,
+    };
+    row.timestamp(micros)?;
     row.raw(b"+00");
     Ok(())
 }

@@ -9,17 +9,6 @@ const SLACK: usize = 64;
 /// A buffer that one huge record has blown up is given back beyond this: a thousand lineages each have one.
 const KEEP_BYTES: usize = 256 * 1024;
 
-/// Two digits a number, for all numbers below 100.
-pub(super) static PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut i = 0;
-    while i < 100 {
-        pairs[i] = [b'0' + (i / 10) as u8, b'0' + (i % 10) as u8];
-        i += 1;
-    }
-    pairs
-};
-
 /// The NULL marker, padded to a block.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Marker {
@@ -57,6 +46,26 @@ impl Row {
             at: 0,
             marker: Marker::new(null_marker),
         }
+    }
+
+    /// Bytes of the NULL marker.
+    #[inline]
+    pub(crate) fn marker_bytes(&self) -> usize {
+        self.marker.bytes
+    }
+
+    /// The NULL marker with a delimiter behind it, and the bytes of both.
+    #[inline]
+    pub(crate) fn marker_block(&self) -> ([u8; NULL_MARKER_BYTES_MAX + 1], usize) {
+        let mut block = [b','; NULL_MARKER_BYTES_MAX + 1];
+        block[..self.marker.bytes].copy_from_slice(self.marker.text());
+        (block, self.marker.bytes + 1)
+    }
+
+    /// The buffer and how much of it is written.
+    #[inline]
+    pub(crate) fn parts(&mut self) -> (&mut [u8], &mut usize) {
+        (&mut self.bytes, &mut self.at)
     }
 
     /// Starts over.
@@ -128,9 +137,11 @@ impl Row {
 
     #[inline]
     pub(crate) fn null(&mut self) {
-        let marker = self.marker;
-        self.bytes[self.at..self.at + NULL_MARKER_BYTES_MAX].copy_from_slice(&marker.block);
-        self.at += marker.bytes;
+        let target = &mut self.bytes[self.at..];
+        if let Some(target) = target.first_chunk_mut() {
+            *target = self.marker.block;
+        }
+        self.at += self.marker.bytes;
     }
 
     #[inline]
@@ -150,29 +161,39 @@ impl Row {
     /// Decimal digits of a number.
     #[inline]
     pub(crate) fn unsigned(&mut self, value: u64) {
-        if value < 100 {
-            let pair = PAIRS[value as usize];
-            let two = usize::from(value >= 10);
-            self.bytes[self.at..self.at + 2].copy_from_slice(&[pair[1 - two], pair[1]]);
-            self.at += 1 + two;
-            return;
-        }
-        let digits = digits(value);
-        let field = &mut self.bytes[self.at..self.at + digits];
-        let mut left = value;
-        let mut end = digits;
-        while left >= 100 {
-            let pair = PAIRS[(left % 100) as usize];
-            left /= 100;
-            field[end - 2..end].copy_from_slice(&pair);
-            end -= 2;
-        }
-        if end == 2 {
-            field[..2].copy_from_slice(&PAIRS[left as usize]);
+        if value < EIGHT_DIGITS {
+            self.up_to_eight_digits(value as u32);
         } else {
-            field[0] = b'0' + left as u8;
+            self.many_digits(value);
         }
-        self.at += digits;
+    }
+
+    #[inline]
+    fn up_to_eight_digits(&mut self, value: u32) {
+        let digits = eight_digits(value);
+        // Zeros in front are shifted out, except the last digit of all.
+        let zeros = ((digits ^ ZEROS) | 1 << 56).trailing_zeros() as usize / 8;
+        self.word(digits >> (8 * zeros), 8 - zeros);
+    }
+
+    fn many_digits(&mut self, value: u64) {
+        let (high, low) = (value / EIGHT_DIGITS, (value % EIGHT_DIGITS) as u32);
+        if high < EIGHT_DIGITS {
+            self.up_to_eight_digits(high as u32);
+        } else {
+            self.up_to_eight_digits((high / EIGHT_DIGITS) as u32);
+            self.word(eight_digits((high % EIGHT_DIGITS) as u32), 8);
+        }
+        self.word(eight_digits(low), 8);
+    }
+
+    /// Writes the first bytes of a word.
+    #[inline(always)]
+    pub(super) fn word(&mut self, word: u64, bytes: usize) {
+        if let Some(target) = self.bytes.get_mut(self.at..).and_then(|rest| rest.first_chunk_mut::<8>()) {
+            *target = word.to_le_bytes();
+        }
+        self.at += bytes;
     }
 
     /// Shortest text that reads back as the same number.
@@ -232,10 +253,21 @@ impl Row {
     }
 }
 
-/// How many decimal digits a number has.
-#[inline]
-pub(super) fn digits(value: u64) -> usize {
-    value.checked_ilog10().unwrap_or(0) as usize + 1
+/// The first number of nine digits.
+const EIGHT_DIGITS: u64 = 100_000_000;
+/// Eight times the digit 0.
+pub(crate) const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// The eight digits of a number below 10^8, the first in the lowest byte. Divides four, then two by two, in parts of one word.
+#[inline(always)]
+pub(crate) fn eight_digits(value: u32) -> u64 {
+    let value = u64::from(value);
+    let fours = (value / 10_000) | (value % 10_000) << 32;
+    let hundreds = (fours.wrapping_mul(10_486) >> 20) & 0x0000_007f_0000_007f;
+    let pairs = hundreds | fours.wrapping_sub(hundreds.wrapping_mul(100)) << 16;
+    let tens = (pairs.wrapping_mul(103) >> 10) & 0x000f_000f_000f_000f;
+    let digits = tens | pairs.wrapping_sub(tens.wrapping_mul(10)) << 8;
+    digits.wrapping_add(ZEROS)
 }
 
 #[cfg(test)]
@@ -260,6 +292,13 @@ mod tests {
             let mut row = row();
             row.integer(value);
             assert_eq!(row.written(), value.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn every_eight_digits_are_the_digits() {
+        for value in (0..100_000_000).step_by(97).chain(0..20_000).chain(99_990_000..100_000_000) {
+            assert_eq!(eight_digits(value).to_le_bytes(), format!("{value:08}").as_bytes());
         }
     }
 

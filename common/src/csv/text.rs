@@ -10,8 +10,8 @@ const QUOTES: u64 = LOW * b'"' as u64;
 const SHORT_BYTES: usize = 64;
 
 /// Whether one of eight bytes is NUL, a quote or not ASCII. May say yes for a clean word beside one that is not; never no.
-#[inline]
-fn special(word: u64) -> u64 {
+#[inline(always)]
+pub(crate) fn special(word: u64) -> u64 {
     let quotes = word ^ QUOTES;
     (word | (word.wrapping_sub(LOW) & !word) | (quotes.wrapping_sub(LOW) & !quotes)) & HIGH
 }

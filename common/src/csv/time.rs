@@ -1,6 +1,6 @@
 //! Dates, times and timestamps as digits: proleptic Gregorian, years 1 to 9999, microseconds.
 
-use super::field::{PAIRS, Row};
+use super::field::{Row, eight_digits};
 use crate::row::Reason;
 
 /// 0001-01-01 in days since 1970-01-01.
@@ -45,49 +45,49 @@ pub(crate) fn day_of(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468)
 }
 
+/// `YYYY-MM-DD` of a day that lies between [`DAY_MIN`] and [`DAY_MAX`], as a word and the two bytes after it.
 #[inline]
-fn put(field: &mut [u8; 32], at: usize, value: u32) {
-    let pair = PAIRS[value as usize];
-    field[at] = pair[0];
-    field[at + 1] = pair[1];
-}
-
-#[inline]
-fn put_date(field: &mut [u8; 32], day: i64) {
+fn date_digits(day: i64) -> (u64, u16) {
     let (year, month, day) = civil(day);
-    put(field, 0, year / 100);
-    put(field, 2, year % 100);
-    field[4] = b'-';
-    put(field, 5, month);
-    field[7] = b'-';
-    put(field, 8, day);
+    let digits = eight_digits(year * 10_000 + month * 100 + day);
+    let year = digits & 0xffff_ffff;
+    let month = (digits >> 32) & 0xffff;
+    let dash = u64::from(b'-');
+    (year | dash << 32 | month << 40 | dash << 56, (digits >> 48) as u16)
 }
 
-/// `HH:MM:SS[.ffffff]` of microseconds since midnight, at `at`; its length.
+/// `HH:MM:SS` of seconds since midnight.
 #[inline]
-fn put_time(field: &mut [u8; 32], at: usize, micros: u64) -> usize {
-    let seconds = (micros / 1_000_000) as u32;
-    let fraction = (micros % 1_000_000) as u32;
-    put(field, at, seconds / 3600);
-    field[at + 2] = b':';
-    put(field, at + 3, seconds / 60 % 60);
-    field[at + 5] = b':';
-    put(field, at + 6, seconds % 60);
-    if fraction == 0 {
-        return 8;
-    }
-    field[at + 8] = b'.';
-    put(field, at + 9, fraction / 10_000);
-    put(field, at + 11, fraction / 100 % 100);
-    put(field, at + 13, fraction % 100);
-    15
+fn time_digits(seconds: u32) -> u64 {
+    let minutes = seconds / 60;
+    let digits = eight_digits(minutes / 60 * 10_000 + minutes % 60 * 100 + seconds % 60);
+    let part = |at: u32| (digits >> at) & 0xffff;
+    let colon = u64::from(b':');
+    part(16) | colon << 16 | part(32) << 24 | colon << 40 | part(48) << 48
 }
 
 impl Row {
     #[inline]
-    fn block(&mut self, field: &[u8; 32], bytes: usize) {
-        self.bytes[self.at..self.at + 32].copy_from_slice(field);
-        self.at += bytes;
+    fn put_date(&mut self, day: i64) {
+        let (start, end) = date_digits(day);
+        self.word(start, 8);
+        self.word(end.into(), 2);
+    }
+
+    #[inline]
+    fn put_time(&mut self, micros: u64) {
+        self.word(time_digits((micros / 1_000_000) as u32), 8);
+        let fraction = (micros % 1_000_000) as u32;
+        if fraction != 0 {
+            self.fraction_of_second(fraction);
+        }
+    }
+
+    /// `.ffffff` of a number of microseconds.
+    #[inline]
+    pub(crate) fn fraction_of_second(&mut self, micros: u32) {
+        // Eight digits begin with two zeros, one of which gives its place to the point.
+        self.word((eight_digits(micros) >> 8 & !0xff) | u64::from(b'.'), 7);
     }
 
     /// `YYYY-MM-DD` of days since 1970-01-01.
@@ -96,9 +96,7 @@ impl Row {
         if !(DAY_MIN..=DAY_MAX).contains(&day) {
             return Err(Reason::Year);
         }
-        let mut field = [0; 32];
-        put_date(&mut field, day);
-        self.block(&field, 10);
+        self.put_date(day);
         Ok(())
     }
 
@@ -108,9 +106,7 @@ impl Row {
         if !(0..=DAY_MICROS).contains(&micros) {
             return Err(Reason::TimeOfDay);
         }
-        let mut field = [0; 32];
-        let bytes = put_time(&mut field, 0, micros as u64);
-        self.block(&field, bytes);
+        self.put_time(micros as u64);
         Ok(())
     }
 
@@ -121,11 +117,9 @@ impl Row {
         if !(DAY_MIN..=DAY_MAX).contains(&day) {
             return Err(Reason::Year);
         }
-        let mut field = [0; 32];
-        put_date(&mut field, day);
-        field[10] = b' ';
-        let bytes = put_time(&mut field, 11, micros.rem_euclid(DAY_MICROS) as u64);
-        self.block(&field, 11 + bytes);
+        self.put_date(day);
+        self.byte(b' ');
+        self.put_time((micros - day * DAY_MICROS) as u64);
         Ok(())
     }
 }

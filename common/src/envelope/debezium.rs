@@ -32,12 +32,12 @@ pub(crate) struct Layout {
 }
 
 /// A step through the envelope.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) enum Part {
     Before(Nullable),
     After(Nullable),
     Op,
-    Skip(Skip),
+    Skip(Vec<Skip>),
 }
 
 impl Message {
@@ -73,9 +73,13 @@ impl Message {
                     op = true;
                     layout.parts.push(Part::Op);
                 }
-                _ => layout
-                    .parts
-                    .extend(Skip::plan(schema, field.node).into_iter().map(Part::Skip)),
+                _ => {
+                    let mut skips = Skip::plan(schema, field.node);
+                    match layout.parts.last_mut() {
+                        Some(Part::Skip(before)) => before.append(&mut skips),
+                        _ => layout.parts.push(Part::Skip(skips)),
+                    }
+                }
             }
         }
         match (after, op) {

@@ -7,7 +7,7 @@ use super::error::{EncodeError, Problem};
 use super::program::{Fault, Fields, Pen, Positions, RowProgram, Wanted};
 use super::shape::{RecordOf, Shape};
 use super::{KeySource, Outcome, Reason, Record, Settings, Stats};
-use crate::avro::datum::Cursor;
+use crate::avro::datum::{Cursor, Skip};
 use crate::avro::field::Scratch;
 use crate::avro::{WriterSchema, frame};
 use crate::csv::Row;
@@ -49,8 +49,8 @@ struct Hand {
 #[derive(Debug)]
 struct Second {
     second: i64,
-    /// `YYYY-MM-DD HH:MM:SS.`
-    text: [u8; 20],
+    /// `YYYY-MM-DD HH:MM:SS`
+    text: [u8; 19],
 }
 
 /// What is compiled for a pair of schemas.
@@ -111,7 +111,7 @@ impl RowEncoder {
             origin: format!("\"?\",{incarnation},{partition},").into_bytes(),
             second: Second {
                 second: i64::MIN,
-                text: [0; 20],
+                text: [0; 19],
             },
             row: Row::new(&settings.null_marker),
             scratch: Scratch::new(settings.unavailable_value.as_deref()),
@@ -212,8 +212,7 @@ impl RowEncoder {
         }
         let outcome = self.run(record, value.map_or(&[], |(_, datum)| datum), key, stats)?;
         if let Outcome::Rows(_) = outcome {
-            stats.schema(ids.0);
-            stats.schema(ids.1);
+            stats.schemas_of_row(ids);
             out.extend_from_slice(self.hand.row.written());
         }
         Ok(outcome)
@@ -515,7 +514,7 @@ impl Hand {
         let (mut before, mut after, mut rows, mut op) = (None, None, 0, 0);
         for part in &envelope.layout.parts {
             match part {
-                Part::Skip(skip) => skip.pass(&mut cursor, &envelope.schema).map_err(value_at_fault)?,
+                Part::Skip(skips) => Skip::pass_all(skips, &mut cursor, &envelope.schema).map_err(value_at_fault)?,
                 Part::Before(nullable) => {
                     if cursor.present(*nullable).map_err(value_at_fault)? {
                         before = Some(cursor);
@@ -621,10 +620,8 @@ impl Second {
             row.null();
             return;
         }
-        let millis = timestamp_ms.rem_euclid(1000) as u16;
         row.raw(&self.text);
-        let digit = |value: u16| b'0' + (value % 10) as u8;
-        row.raw(&[digit(millis / 100), digit(millis / 10), digit(millis), b'0', b'0', b'0']);
+        row.fraction_of_second(timestamp_ms.rem_euclid(1000) as u32 * 1000);
     }
 
     fn turn(&mut self, second: i64, row: &mut Row) -> bool {
@@ -632,9 +629,8 @@ impl Second {
         let micros = second.checked_mul(1_000_000).filter(|&micros| micros >= 0);
         let written = micros.is_some_and(|micros| row.timestamp(micros).is_ok());
         if written {
-            row.byte(b'.');
             self.second = second;
-            self.text.copy_from_slice(&row.written()[start..start + 20]);
+            self.text.copy_from_slice(&row.written()[start..start + 19]);
         }
         row.truncate(start);
         written

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::hot::{self, HotCell};
 use super::{Reason, Stats};
 use crate::avro::datum::{Cursor, Skip};
 use crate::avro::field::{self, Scratch, Written};
@@ -50,10 +51,7 @@ impl Fields {
     /// Passes the whole record.
     #[inline]
     pub(super) fn skip(&self, cursor: &mut Cursor<'_>) -> Result<(), Reason> {
-        self.skips
-            .iter()
-            .flatten()
-            .try_for_each(|skip| skip.pass(cursor, &self.schema))
+        self.skips.iter().try_for_each(|skips| Skip::pass_all(skips, cursor, &self.schema))
     }
 
     /// Passes the whole record and notes where each field starts.
@@ -61,7 +59,7 @@ impl Fields {
         starts.clear();
         for field in &self.skips {
             starts.push(cursor.at);
-            field.iter().try_for_each(|skip| skip.pass(cursor, &self.schema))?;
+            Skip::pass_all(field, cursor, &self.schema)?;
         }
         Ok(())
     }
@@ -94,6 +92,8 @@ pub(super) enum Wanted {
 #[derive(Debug)]
 pub(super) struct RowProgram {
     cells: Vec<Cell>,
+    /// The same for the quick walk.
+    hot: Vec<HotCell>,
     value: Option<Fields>,
     key: Option<Fields>,
     /// The fields of the value are columns in the same order: one pass is enough.
@@ -158,6 +158,7 @@ impl RowProgram {
             direct: used.iter().copied().eq(0..fields),
             reads_key: cells.iter().any(|cell| matches!(cell.source, Source::Key(_))),
             room: cells.iter().map(room).sum(),
+            hot: cells.iter().map(Cell::hot).collect(),
             cells,
             value,
             key,
@@ -194,15 +195,22 @@ impl RowProgram {
     }
 
     fn write_direct(&self, value: &mut Cursor<'_>, key: &[u8], pen: &mut Pen<'_>) -> Result<(), Fault> {
-        for (column, cell) in self.cells.iter().enumerate() {
-            let done = match &cell.source {
-                Source::Value(_) => self.from_value(column, cell, value, pen),
+        let schema = self.value.as_ref().map(|fields| &*fields.schema);
+        let careful = [pen.row.marker_bytes(), pen.scratch.unavailable_bytes()];
+        let mut column = 0;
+        loop {
+            column = hot::write(&self.hot, column, value, pen.row, &mut pen.stats.longest, careful);
+            let Some(cell) = self.cells.get(column) else { return Ok(()) };
+            let done = match (&cell.source, schema) {
+                (Source::Value(_), Some(schema)) => cell.write(column, schema, value, pen),
                 _ => self.from_elsewhere(column, cell, key, pen),
             };
-            done.map_err(|reason| (Some(column), reason))?;
+            if let Err(reason) = done {
+                return Err((Some(column), reason));
+            }
             pen.row.byte(b',');
+            column += 1;
         }
-        Ok(())
     }
 
     fn write_indexed(&self, value: &mut Cursor<'_>, key: &[u8], pen: &mut Pen<'_>) -> Result<(), Fault> {
@@ -211,29 +219,21 @@ impl RowProgram {
                 .index(value, &mut pen.positions.value)
                 .map_err(|reason| (None, reason))?;
         }
+        let schema = self.value.as_ref().map(|fields| &*fields.schema);
         for (column, cell) in self.cells.iter().enumerate() {
-            let done = match &cell.source {
-                Source::Value(field) => {
-                    let mut cursor = Cursor {
-                        bytes: value.bytes,
-                        at: pen.positions.value[*field],
-                    };
-                    self.from_value(column, cell, &mut cursor, pen)
+            let done = match (&cell.source, schema) {
+                (Source::Value(field), Some(schema)) => {
+                    let mut cursor = Cursor { bytes: value.bytes, at: pen.positions.value[*field] };
+                    cell.write(column, schema, &mut cursor, pen)
                 }
                 _ => self.from_elsewhere(column, cell, key, pen),
             };
-            done.map_err(|reason| (Some(column), reason))?;
+            if let Err(reason) = done {
+                return Err((Some(column), reason));
+            }
             pen.row.byte(b',');
         }
         Ok(())
-    }
-
-    #[inline]
-    fn from_value(&self, column: usize, cell: &Cell, value: &mut Cursor<'_>, pen: &mut Pen<'_>) -> Result<(), Reason> {
-        match &self.value {
-            Some(fields) => cell.write(column, &fields.schema, value, pen),
-            None => Ok(()),
-        }
     }
 
     fn from_elsewhere(&self, column: usize, cell: &Cell, key: &[u8], pen: &mut Pen<'_>) -> Result<(), Reason> {
@@ -269,12 +269,8 @@ impl RowProgram {
                 break;
             }
             let (was, is) = (before.at, after.at);
-            before_fields.skips[index]
-                .iter()
-                .try_for_each(|skip| skip.pass(&mut before, &before_fields.schema))?;
-            fields.skips[index]
-                .iter()
-                .try_for_each(|skip| skip.pass(&mut after, &fields.schema))?;
+            Skip::pass_all(&before_fields.skips[index], &mut before, &before_fields.schema)?;
+            Skip::pass_all(&fields.skips[index], &mut after, &fields.schema)?;
             if self
                 .cells
                 .iter()
@@ -291,6 +287,10 @@ impl RowProgram {
 }
 
 impl Cell {
+    fn hot(&self) -> HotCell {
+        HotCell::new(&self.form, self.nullable, self.key, self.value_field().is_some())
+    }
+
     fn value_field(&self) -> Option<usize> {
         match self.source {
             Source::Value(field) => Some(field),

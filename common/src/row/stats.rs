@@ -15,6 +15,8 @@ pub struct Stats {
     pub(super) unchanged: Vec<bool>,
     /// Ids of the writer schemas, each once.
     pub(super) schemas: Vec<u32>,
+    /// Those of the last row, noted already.
+    last: (Option<u32>, Option<u32>),
 }
 
 impl Stats {
@@ -27,8 +29,17 @@ impl Stats {
         }
     }
 
+    /// Notes the schemas of a row's value and key.
     #[inline]
-    pub(super) fn schema(&mut self, id: Option<u32>) {
+    pub(super) fn schemas_of_row(&mut self, ids: (Option<u32>, Option<u32>)) {
+        if self.last != ids {
+            self.schema(ids.0);
+            self.schema(ids.1);
+            self.last = ids;
+        }
+    }
+
+    fn schema(&mut self, id: Option<u32>) {
         if let Some(id) = id
             && !self.schemas.contains(&id)
         {
@@ -41,6 +52,7 @@ impl Stats {
         self.longest.clear();
         self.unchanged.clear();
         self.schemas.clear();
+        self.last = (None, None);
     }
 
     /// Adds what another part of the same object, of the same plan, collected.
