@@ -2,6 +2,7 @@
 //!
 //! [`load`] decides and is pure; [`warehouse`] speaks to Redshift; [`driver`] joins both to Kafka and S3; [`cli`] is the front door.
 
+pub mod cli;
 pub mod driver;
 pub mod load;
 pub mod warehouse;

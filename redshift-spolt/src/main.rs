@@ -1,2 +1,7 @@
-//! redshift-spolt
-fn main() {}
+//! The redshift-spolt program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    redshift_spolt::cli::main()
+}

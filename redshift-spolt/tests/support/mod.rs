@@ -1,6 +1,8 @@
 //! Claims, plans and state for the tests of the pure half.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod log;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,0 +1,87 @@
+//! `status`: checkpoints and lag of every table, from the state tables and the ends of the signal logs.
+
+use common::claim::Claim;
+use common::failure::Failure;
+use common::ids::Partition;
+use runtime::config::Config;
+use runtime::port::{Session, SignalLog};
+use runtime::report::Error;
+use serde::Serialize;
+
+use super::{Settings, open, readiness};
+use crate::driver::load::{connecting, has_state};
+use crate::load::state::{State, StateTables};
+
+#[derive(Serialize)]
+struct Line {
+    table: String,
+    topic: String,
+    partition: i32,
+    incarnation: Option<u32>,
+    next: Option<i64>,
+    claimed: Option<i64>,
+    lag: Option<i64>,
+}
+
+pub(super) async fn status(config: Config, settings: Settings, json: bool) -> Result<(), Error> {
+    let readiness = readiness();
+    let world = open::world(&config, &settings, &readiness).await?;
+    let mut session = world.warehouse.connect().await.map_err(|failure| connecting(&failure))?;
+    let mut lines = Vec::new();
+    for (topic, name) in open::topics(&config, &settings, &world.kafka).await? {
+        let table = open::table(&config, &settings, &topic, name);
+        let state = read(&mut *session, &table.target).await?;
+        let partitions = world.kafka.topic(&table.signals).await?.map_or(0, |topic| topic.partitions);
+        for partition in (0..partitions).filter_map(|number| i32::try_from(number).ok()).map(Partition) {
+            let tail = world.kafka.signal_log().read_tail(&table.signals, partition, 1).await?;
+            let last = tail.records.last().and_then(|record| Claim::decode(&record.value).ok());
+            let position = state.lineages.get(&partition).map(|checkpoint| checkpoint.position);
+            let claimed = last.as_ref().map(|claim| claim.next.0);
+            lines.push(Line {
+                table: table.target.table.to_string(),
+                topic: topic.clone(),
+                partition: partition.0,
+                incarnation: position.map(|position| position.incarnation.0),
+                next: position.map(|position| position.next.0),
+                claimed,
+                lag: position
+                    .zip(last)
+                    .filter(|(position, last)| position.incarnation == last.incarnation)
+                    .map(|(position, last)| (last.next.0 - position.next.0).max(0)),
+            });
+        }
+    }
+    show(&lines, json);
+    Ok(())
+}
+
+/// The state as it is now, without the lock: this command must not wait for a load.
+pub(super) async fn read(session: &mut dyn Session, target: &crate::load::statements::Target) -> Result<State, Failure> {
+    if !has_state(session, target).await? {
+        return Ok(State::default());
+    }
+    let tables = StateTables::of(&target.table, &target.state_schema);
+    let answer = session.run(&tables.read()).await.map_err(|failure| connecting(&failure))?;
+    State::parse(&answer)
+}
+
+fn show(lines: &[Line], json: bool) {
+    if json {
+        println!("{}", serde_json::to_string_pretty(lines).unwrap_or_default());
+        return;
+    }
+    let width = lines.iter().map(|line| line.table.len()).max().unwrap_or(5).max(5);
+    println!("{:width$}  {:>9}  {:>4}  {:>19}  {:>19}  {:>12}", "table", "partition", "life", "applied up to", "claimed up to", "lag");
+    let number = |value: Option<i64>| value.map_or("-".to_owned(), |value| value.to_string());
+    for line in lines {
+        println!(
+            "{:width$}  {:>9}  {:>4}  {:>19}  {:>19}  {:>12}",
+            line.table,
+            line.partition,
+            number(line.incarnation.map(i64::from)),
+            number(line.next),
+            number(line.claimed),
+            number(line.lag)
+        );
+    }
+}
