@@ -9,6 +9,7 @@ mod conformance;
 mod copy;
 mod faults;
 mod harness;
+mod load;
 mod program;
 mod s3;
 mod session;
