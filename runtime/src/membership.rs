@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use common::failure::{Class, Failure};
 use common::ids::{Offset, Partition};
 use rdkafka::client::ClientContext;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -17,7 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::config::{TopicPattern, TopicSelection};
+use crate::config::TopicSelection;
 use crate::kafka::{Kafka, KafkaContext, failure};
 
 /// One wait for events of the group. Bounds how late a commit or the wish to leave is noticed.
@@ -26,8 +27,11 @@ const POLL: Duration = Duration::from_millis(100);
 /// How often committed offsets go to the brokers; lag tools look about once a minute.
 const COMMIT_EVERY: Duration = Duration::from_secs(5);
 
-/// How often a cluster that does not answer is asked, so that an idle process notices that it is back.
-const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// How often new topics are looked for; a cluster that does not answer is noticed by it, and that it is back.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Longest wait for the list of topics; commits and the heartbeat's poll wait meanwhile.
+const LIST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Topic and partition number.
 pub type TopicPartition = (String, i32);
@@ -72,11 +76,6 @@ impl Membership {
             .member_config()?
             .create_with_context(context)
             .map_err(|error| failure("create the member of the group", &error))?;
-        let patterns: Vec<String> = topics.include.iter().map(TopicPattern::subscription).collect();
-        let names: Vec<&str> = patterns.iter().map(String::as_str).collect();
-        consumer
-            .subscribe(&names)
-            .map_err(|error| failure("subscribe to topics", &error).hint("check the patterns in `topics`"))?;
         info!(%topics, "joining the group");
         let (orders, received) = std_mpsc::channel();
         let left = CancellationToken::new();
@@ -88,6 +87,7 @@ impl Membership {
                     consumer,
                     orders: received,
                     waiting: HashMap::new(),
+                    subscribed: Vec::new(),
                 }
                 .run();
                 drop(leaves);
@@ -199,13 +199,19 @@ struct Member {
     consumer: BaseConsumer<Context>,
     orders: std_mpsc::Receiver<Order>,
     waiting: HashMap<TopicPartition, i64>,
+    /// Topics that the group knows us to follow.
+    subscribed: Vec<String>,
 }
 
 impl Member {
     fn run(mut self) {
         let mut committed = Instant::now();
-        let mut probed = Instant::now();
+        let mut looked: Option<Instant> = None;
         loop {
+            if looked.is_none_or(|looked| looked.elapsed() > LOOK_EVERY) {
+                self.follow();
+                looked = Some(Instant::now());
+            }
             match self.consumer.poll(POLL) {
                 None => {}
                 Some(Ok(message)) => {
@@ -225,13 +231,36 @@ impl Member {
                 self.commit(CommitMode::Async);
                 committed = Instant::now();
             }
-            if probed.elapsed() > PROBE_EVERY && self.consumer.context().shared.is_failing() {
-                self.probe();
-                probed = Instant::now();
-            }
         }
         self.commit(CommitMode::Async);
         // Dropping the consumer leaves the group.
+    }
+
+    /// Subscribes by name to the topics that are meant and exist. Patterns are never given to librdkafka: its expressions are POSIX's,
+    /// ours are Rust's, and a pattern must mean the same everywhere.
+    fn follow(&mut self) {
+        let metadata = match self.consumer.fetch_metadata(None, LIST_WITHIN) {
+            Ok(metadata) => metadata,
+            Err(error) => return self.tell(self.consumer.context().shared.judge("list topics", &error)),
+        };
+        self.consumer.context().shared.served();
+        let selection = &self.consumer.context().selection;
+        let exists = metadata.topics().iter().filter(|topic| !topic.partitions().is_empty()).map(MetadataTopic::name);
+        let mut names: Vec<String> = exists.filter(|topic| selection.contains(topic)).map(str::to_owned).collect();
+        names.sort_unstable();
+        if names == self.subscribed {
+            return;
+        }
+        info!(topics = names.len(), "following topics");
+        for missing in selection.names().filter(|name| !names.iter().any(|known| known == name)) {
+            warn!(topic = missing, "topic does not exist; it is followed as soon as it does");
+        }
+        let all: Vec<&str> = names.iter().map(String::as_str).collect();
+        let done = if all.is_empty() { Ok(self.consumer.unsubscribe()) } else { self.consumer.subscribe(&all) };
+        match done {
+            Ok(()) => self.subscribed = names,
+            Err(error) => self.tell(failure("subscribe to topics", &error)),
+        }
     }
 
     /// Whether the member must end.
@@ -297,14 +326,6 @@ impl Member {
             && let Err(error) = self.consumer.commit(&list, mode)
         {
             debug!(%error, "could not commit offsets for lag tools");
-        }
-    }
-
-    fn probe(&self) {
-        // A name that no topic has: the answer is small, and says that a broker answers.
-        match self.consumer.fetch_metadata(Some("spolt.none"), Duration::from_secs(2)) {
-            Ok(_) => self.consumer.context().shared.served(),
-            Err(error) => debug!(%error, "the cluster does not answer"),
         }
     }
 }

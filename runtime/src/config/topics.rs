@@ -54,16 +54,6 @@ impl TopicPattern {
     pub fn name(&self) -> Option<&str> {
         self.regex.is_none().then_some(self.text.as_str())
     }
-
-    /// As a member of a consumer group subscribes to it: a name, or a pattern that begins with `^` and matches whole names only.
-    #[must_use]
-    pub fn subscription(&self) -> String {
-        if self.regex.is_some() {
-            whole_name(&self.text)
-        } else {
-            self.text.clone()
-        }
-    }
 }
 
 /// `^a|b` matches a name that begins with a; what is meant is that the name is one of both.
@@ -207,7 +197,6 @@ mod tests {
         assert!(!pattern(r"^shop\.").matches("shop.public.orders"));
         assert!(!pattern("^a|b").matches("ab"));
         assert!(pattern("^a|b$").matches("b"));
-        assert_eq!(pattern("^a|b$").subscription(), "^(?:a|b)$");
     }
 
     #[test]
