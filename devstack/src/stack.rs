@@ -98,7 +98,8 @@ impl Stack {
         stack.addresses.postgres = stack.adopt(postgres).or(existing.postgres.clone());
         stack.addresses.s3 = stack.adopt(s3).or(existing.s3.clone());
         if let (None, Some(program)) = (&existing.redshift, &options.redshift_local) {
-            let start = part::redshift_local::start(home, program, stack.postgres_url()?, stack.s3_endpoint()?);
+            let env: Vec<_> = stack.addresses.aws.clone().into_iter().collect();
+            let start = part::redshift_local::start(home, program, stack.postgres_url()?, stack.s3_endpoint()?, &env);
             let (started, admin) = step(progress, "redshift-local", start).await?;
             stack.addresses.redshift_admin = Some(admin);
             stack.addresses.redshift = stack.adopt(Some(started));
