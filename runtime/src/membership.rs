@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use common::failure::{Class, Failure};
 use common::ids::{Offset, Partition};
 use rdkafka::client::ClientContext;
-use rdkafka::metadata::MetadataTopic;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 use rdkafka::{Offset as At, TopicPartitionList};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -87,7 +87,7 @@ impl Membership {
                     consumer,
                     orders: received,
                     waiting: HashMap::new(),
-                    subscribed: Vec::new(),
+                    subscribed: None,
                 }
                 .run();
                 drop(leaves);
@@ -199,8 +199,8 @@ struct Member {
     consumer: BaseConsumer<Context>,
     orders: std_mpsc::Receiver<Order>,
     waiting: HashMap<TopicPartition, i64>,
-    /// Topics that the group knows us to follow.
-    subscribed: Vec<String>,
+    /// Topics that the group knows us to follow; nothing before the first look.
+    subscribed: Option<Vec<String>>,
 }
 
 impl Member {
@@ -245,20 +245,38 @@ impl Member {
         };
         self.consumer.context().shared.served();
         let selection = &self.consumer.context().selection;
-        let exists = metadata.topics().iter().filter(|topic| !topic.partitions().is_empty()).map(MetadataTopic::name);
-        let mut names: Vec<String> = exists.filter(|topic| selection.contains(topic)).map(str::to_owned).collect();
+        let exists = metadata
+            .topics()
+            .iter()
+            .filter(|topic| !topic.partitions().is_empty())
+            .map(MetadataTopic::name);
+        let mut names: Vec<String> = exists
+            .filter(|topic| selection.contains(topic))
+            .map(str::to_owned)
+            .collect();
         names.sort_unstable();
-        if names == self.subscribed {
+        if self.subscribed.as_ref() == Some(&names) {
             return;
         }
         info!(topics = names.len(), "following topics");
-        for missing in selection.names().filter(|name| !names.iter().any(|known| known == name)) {
-            warn!(topic = missing, "topic does not exist; it is followed as soon as it does");
+        for missing in selection
+            .names()
+            .filter(|name| !names.iter().any(|known| known == name))
+        {
+            warn!(
+                topic = missing,
+                "topic does not exist; it is followed as soon as it does"
+            );
         }
         let all: Vec<&str> = names.iter().map(String::as_str).collect();
-        let done = if all.is_empty() { Ok(self.consumer.unsubscribe()) } else { self.consumer.subscribe(&all) };
+        let done = if all.is_empty() {
+            self.consumer.unsubscribe();
+            Ok(())
+        } else {
+            self.consumer.subscribe(&all)
+        };
         match done {
-            Ok(()) => self.subscribed = names,
+            Ok(()) => self.subscribed = Some(names),
             Err(error) => self.tell(failure("subscribe to topics", &error)),
         }
     }

@@ -39,11 +39,6 @@ impl KafkaContext {
         self.readiness.ok(PART);
     }
 
-    /// Whether the cluster is known not to answer.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.readiness.is_failing(PART)
-    }
-
     /// Judges an error: a request that times out because the brokers refuse our credentials is no time-out.
     pub(crate) fn judge(&self, doing: &str, error: &KafkaError) -> Failure {
         let failure = match self.lock().as_deref() {
