@@ -168,10 +168,12 @@ fn signal_pattern(pattern: &TopicPattern, signals: &SignalsConfig) -> Result<Top
     let text = match pattern.name() {
         Some(name) => signals.topic_for(name),
         None => {
-            let whole = pattern.subscription();
-            let inner = whole.trim_start_matches('^').trim_end_matches('$');
+            let whole = pattern.to_string();
+            let inner = whole.strip_prefix('^').unwrap_or(&whole);
+            // A `$` at the end of the topic's pattern would stand in the middle of the signal topic's.
+            let inner = inner.strip_suffix('$').filter(|rest| !rest.ends_with('\\')).unwrap_or(inner);
             let (before, after) = signals.topic.split_once("{topic}").unwrap_or((signals.topic.as_str(), ""));
-            format!("^{}{inner}{}$", regex::escape(before), regex::escape(after))
+            format!("^{}(?:{inner}){}$", regex::escape(before), regex::escape(after))
         }
     };
     TopicPattern::parse(&text).map_err(|error| Failure::stop(error).hint("check `topics` and signals.topic"))

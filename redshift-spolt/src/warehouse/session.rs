@@ -1,5 +1,6 @@
 //! Sessions over tokio-postgres. Only the simple-query protocol is spoken: no types are looked up, nothing is prepared (redshift.md 5.1).
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use runtime::config::{ConnectionConfig, SslMode};
 use runtime::port::{Answer, Session, SqlFailure, Warehouse};
 use runtime::secret::ExposeSecret;
 use tokio_postgres::config::SslMode as PgSslMode;
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, SimpleQueryMessage};
+use tracing::debug;
 
 use super::tls;
 
@@ -66,12 +69,12 @@ impl Redshift {
         let config = self.config()?;
         let client = if self.connection.sslmode == SslMode::Disable {
             let (client, connection) = config.connect(NoTls).await.map_err(|error| failed(&error))?;
-            tokio::spawn(connection);
+            drive(connection);
             client
         } else {
             let tls = tls::connector(self.connection.sslmode, self.connection.ca_file.as_deref())?;
             let (client, connection) = config.connect(tls).await.map_err(|error| failed(&error))?;
-            tokio::spawn(connection);
+            drive(connection);
             client
         };
         Ok(Open { client, patience: self.connection.statement_timeout + ANSWER_GRACE })
@@ -88,6 +91,28 @@ impl Warehouse for Redshift {
         session.run(&format!("SET statement_timeout TO {millis}")).await?;
         Ok(Box::new(session))
     }
+}
+
+/// Moves the bytes of a connection until the client is dropped. What the server remarks on the way (each COPY says how much it loaded)
+/// is for debugging.
+fn drive<S, T>(mut connection: Connection<S, T>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    tokio::spawn(async move {
+        loop {
+            match poll_fn(|context| connection.poll_message(context)).await {
+                Some(Ok(AsyncMessage::Notice(notice))) => debug!(notice = notice.message(), "redshift remarks"),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    debug!(%error, "connection ended");
+                    return;
+                }
+                None => return,
+            }
+        }
+    });
 }
 
 /// An open connection; dropping the client ends the connection's task and closes the socket.
