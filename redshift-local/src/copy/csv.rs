@@ -71,11 +71,9 @@ pub fn scan(buffer: &[u8], from: usize, is_last: bool, dialect: Dialect, fields:
             }
         } else {
             let start = at;
-            while at < buffer.len() && buffer[at] != dialect.delimiter && buffer[at] != b'\n' {
-                if buffer[at] == dialect.quote {
-                    return bad_quote(buffer, at, fields.len());
-                }
-                at += 1;
+            at = unquoted_end(buffer, start, dialect);
+            if buffer.get(at) == Some(&dialect.quote) {
+                return bad_quote(buffer, at, fields.len());
             }
             Range {
                 start,
@@ -122,6 +120,15 @@ pub fn scan(buffer: &[u8], from: usize, is_last: bool, dialect: Dialect, fields:
             None => return Scan::Incomplete,
         }
     }
+}
+
+/// Where an unquoted field ends: at a delimiter, a newline, the buffer's end, or a quote, which may not stand there.
+fn unquoted_end(buffer: &[u8], start: usize, dialect: Dialect) -> usize {
+    let ends = |byte: &u8| *byte == dialect.delimiter || *byte == b'\n' || *byte == dialect.quote;
+    buffer[start..]
+        .iter()
+        .position(ends)
+        .map_or(buffer.len(), |length| start + length)
 }
 
 fn bad_quote(buffer: &[u8], at: usize, field: usize) -> Scan {

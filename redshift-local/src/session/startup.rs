@@ -39,9 +39,10 @@ const IGNORED: &[&str] = &[
     "idp_type",
 ];
 
-/// What a session begins with. Snapshots as in Redshift, literals with backslashes, and a PostgreSQL that notices when the stand-in has gone.
+/// What a session begins with: snapshots as in Redshift, literals with backslashes, a PostgreSQL that notices when the stand-in has gone, and
+/// memory for the sorts and joins of a merge, which PostgreSQL's default of 4 MB would put on disk.
 const SETTINGS: &str = "SET default_transaction_isolation = 'repeatable read'; SET standard_conforming_strings = off; SET escape_string_warning = off; \
-    SET backslash_quote = on; SET timezone = 'UTC'; SET client_connection_check_interval = '500ms'; SET extra_float_digits = 0; SET jit = off; SET bytea_output = 'hex'";
+    SET backslash_quote = on; SET timezone = 'UTC'; SET client_connection_check_interval = '500ms'; SET extra_float_digits = 0; SET jit = off; SET work_mem = '64MB'; SET bytea_output = 'hex'";
 
 type Started = (OwnedWriteHalf, Backend, SessionInfo);
 
