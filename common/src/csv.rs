@@ -14,7 +14,7 @@ mod field;
 mod text;
 pub(crate) mod time;
 
-pub(crate) use field::{Row, ZEROS, eight_digits};
+pub(crate) use field::{FOUR_ZEROS, Row, ZEROS, eight_digits, four_digits};
 pub(crate) use text::special;
 
 /// Name of the dialect in claims.

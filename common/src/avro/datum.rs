@@ -88,12 +88,11 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     pub(crate) fn pass_long(&mut self) -> Result<(), Reason> {
         match self.word().map(|word| !word & CONTINUES) {
-            Some(ends) if ends != 0 => {
-                self.at += ends.trailing_zeros() as usize / 8 + 1;
-                Ok(())
-            }
-            _ => self.long_byte_by_byte().map(|_| ()),
+            Some(0) if self.bytes.get(self.at + 8).is_some_and(|&byte| byte < 0x80) => self.at += 9,
+            Some(0) | None => _ = self.long_byte_by_byte()?,
+            Some(ends) => self.at += ends.trailing_zeros() as usize / 8 + 1,
         }
+        Ok(())
     }
 
     /// Passes bytes or text with their length before them.

@@ -9,16 +9,17 @@ const SLACK: usize = 64;
 /// A buffer that one huge record has blown up is given back beyond this: a thousand lineages each have one.
 const KEEP_BYTES: usize = 256 * 1024;
 
-/// The NULL marker, padded to a block.
+/// The NULL marker and a delimiter, padded to a block.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Marker {
-    block: [u8; NULL_MARKER_BYTES_MAX],
-    bytes: usize,
+    pub(crate) block: [u8; NULL_MARKER_BYTES_MAX + 1],
+    /// Bytes of the marker alone.
+    pub(crate) bytes: usize,
 }
 
 impl Marker {
     fn new(text: &str) -> Marker {
-        let mut block = [0; NULL_MARKER_BYTES_MAX];
+        let mut block = [b','; NULL_MARKER_BYTES_MAX + 1];
         let bytes = text.len().min(NULL_MARKER_BYTES_MAX);
         block[..bytes].copy_from_slice(&text.as_bytes()[..bytes]);
         Marker { block, bytes }
@@ -54,18 +55,10 @@ impl Row {
         self.marker.bytes
     }
 
-    /// The NULL marker with a delimiter behind it, and the bytes of both.
+    /// The buffer, how much of it is written, and the NULL marker.
     #[inline]
-    pub(crate) fn marker_block(&self) -> ([u8; NULL_MARKER_BYTES_MAX + 1], usize) {
-        let mut block = [b','; NULL_MARKER_BYTES_MAX + 1];
-        block[..self.marker.bytes].copy_from_slice(self.marker.text());
-        (block, self.marker.bytes + 1)
-    }
-
-    /// The buffer and how much of it is written.
-    #[inline]
-    pub(crate) fn parts(&mut self) -> (&mut [u8], &mut usize) {
-        (&mut self.bytes, &mut self.at)
+    pub(crate) fn parts(&mut self) -> (&mut [u8], &mut usize, &Marker) {
+        (&mut self.bytes, &mut self.at, &self.marker)
     }
 
     /// Starts over.
@@ -253,6 +246,19 @@ impl Row {
     }
 }
 
+/// Four times the digit 0.
+pub(crate) const FOUR_ZEROS: u32 = 0x3030_3030;
+
+/// The four digits of a number below 10^4, the first in the lowest byte.
+#[inline(always)]
+pub(crate) fn four_digits(value: u32) -> u32 {
+    let hundreds = value.wrapping_mul(10_486) >> 20;
+    let pairs = hundreds | value.wrapping_sub(hundreds.wrapping_mul(100)) << 16;
+    let tens = (pairs.wrapping_mul(103) >> 10) & 0x000f_000f;
+    let digits = tens | pairs.wrapping_sub(tens.wrapping_mul(10)) << 8;
+    digits.wrapping_add(FOUR_ZEROS)
+}
+
 /// The first number of nine digits.
 const EIGHT_DIGITS: u64 = 100_000_000;
 /// Eight times the digit 0.
@@ -299,6 +305,9 @@ mod tests {
     fn every_eight_digits_are_the_digits() {
         for value in (0..100_000_000).step_by(97).chain(0..20_000).chain(99_990_000..100_000_000) {
             assert_eq!(eight_digits(value).to_le_bytes(), format!("{value:08}").as_bytes());
+        }
+        for value in 0..10_000 {
+            assert_eq!(four_digits(value).to_le_bytes(), format!("{value:04}").as_bytes());
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::avro::Nullable;
 use crate::avro::datum::{Cursor, several_bytes};
 use crate::avro::form::Form;
-use crate::csv::{NULL_MARKER_BYTES_MAX, Row, eight_digits, special};
+use crate::csv::{FOUR_ZEROS, NULL_MARKER_BYTES_MAX, Row, ZEROS, eight_digits, four_digits, special};
 
 /// A number with more digits is written elsewhere.
 const SMALL: u64 = 100_000_000;
@@ -64,6 +64,25 @@ fn word(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
+/// Decimal digits of a number below [`SMALL`]; how many. Zeros in front are shifted out, except the last digit of all.
+#[inline(always)]
+fn digits(value: u32, target: &mut [u8]) -> usize {
+    if value < 10_000 {
+        let digits = four_digits(value);
+        let zeros = ((digits ^ FOUR_ZEROS) | 1 << 24).trailing_zeros() / 8;
+        if let Some(target) = target.first_chunk_mut() {
+            *target = (digits >> (8 * zeros)).to_le_bytes();
+        }
+        return 4 - zeros as usize;
+    }
+    let digits = eight_digits(value);
+    let zeros = ((digits ^ ZEROS) | 1 << 56).trailing_zeros() / 8;
+    if let Some(target) = target.first_chunk_mut() {
+        *target = (digits >> (8 * zeros)).to_le_bytes();
+    }
+    8 - zeros as usize
+}
+
 /// Text that needs no care, with its quotes; the bytes written. Copies eight at a time and looks at each word on its way.
 #[inline(always)]
 fn text(datum: &[u8], from: usize, bytes: usize, out: &mut [u8], at: usize) -> Option<usize> {
@@ -102,8 +121,7 @@ pub(super) fn write(
     careful: [usize; 2],
 ) -> usize {
     let datum = cursor.bytes;
-    let marker = row.marker_block();
-    let (out, out_at) = row.parts();
+    let (out, out_at, marker) = row.parts();
     let (mut from, mut at) = (cursor.at, *out_at);
     let mut column = first;
     while let Some(cell) = cells.get(column) {
@@ -113,8 +131,8 @@ pub(super) fn write(
                 Some(&byte) if byte == cell.value => next += 1,
                 Some(&byte) if byte == cell.null && cell.quick_null => {
                     let Some(target) = block::<{ NULL_MARKER_BYTES_MAX + 1 }>(out, at) else { break };
-                    *target = marker.0;
-                    at += marker.1;
+                    *target = marker.block;
+                    at += marker.bytes + 1;
                     from = next + 1;
                     column += 1;
                     continue;
@@ -128,6 +146,9 @@ pub(super) fn write(
                 let raw = if byte < 0x80 {
                     next += 1;
                     u64::from(byte)
+                } else if let Some(&second @ ..0x80) = datum.get(next + 1) {
+                    next += 2;
+                    u64::from(byte & 0x7f) | u64::from(second) << 7
                 } else if let Some((raw, bytes)) = several_bytes(datum, next) {
                     next += bytes;
                     raw
@@ -140,15 +161,9 @@ pub(super) fn write(
                     break;
                 }
                 let Some(target) = block::<16>(out, at) else { break };
-                let digits = eight_digits(size as u32);
-                let zeros = ((digits ^ crate::csv::ZEROS) | 1 << 56).trailing_zeros() / 8;
                 target[0] = b'-';
                 let sign = usize::from(value < 0);
-                let shifted = (digits >> (8 * zeros)).to_le_bytes();
-                if let Some(target) = target[sign..].first_chunk_mut() {
-                    *target = shifted;
-                }
-                let bytes = sign + 8 - zeros as usize;
+                let bytes = sign + digits(size as u32, &mut target[sign..]);
                 target[bytes & 15] = b',';
                 at += bytes + 1;
             }
