@@ -83,11 +83,11 @@ pub async fn run(home: Home, progress: &Progress, request: Request) -> Result<bo
     load.create_topics().await.context("the topics cannot be created\nhint: the quickstart needs a Kafka without its topics `nyc.*`")?;
     let (load, backlog) = load.backlog(progress).await?;
     let settings = settings(&stack)?;
-    let mut daemons = start(&home, &stack, &settings, programs)?;
-    let began = Instant::now();
     let mut follower = Follower::new(kafka, &Load::topics(), &settings.target);
     let ends = follower.ends().await?;
-    let stages = follow_to(&mut follower, &ends, &mut daemons, &settings, progress, began).await?;
+    let mut daemons = start(&home, &stack, &settings, programs)?;
+    let took = follow_to(&mut follower, &ends, &mut daemons, &settings, progress, Instant::now()).await?;
+    let stages = stage_rows(&backlog, took, follower.rows_within(&ends));
     let first = compare_all(&stack, &load, progress).await?;
 
     let (load, delivered) = load.steady(STEADY_RATE, Some(request.steady), progress).await?;
@@ -96,7 +96,7 @@ pub async fn run(home: Home, progress: &Progress, request: Request) -> Result<bo
     let second = compare_all(&stack, &load, progress).await?;
     let freshness = Freshness::of(&delivered, follower.seen());
     let report = Report {
-        stages: stage_rows(&backlog, stages, follower.backlog_rows(&ends)),
+        stages,
         steady: freshness,
         steady_rate: STEADY_RATE,
         first: &first,

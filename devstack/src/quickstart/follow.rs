@@ -228,7 +228,7 @@ impl Follower {
 
     /// Rows in the claims that lie within `ends`.
     #[must_use]
-    pub fn backlog_rows(&self, ends: &Ends) -> u64 {
+    pub fn rows_within(&self, ends: &Ends) -> u64 {
         let within = |place: &Place, next: i64| ends.get(place).is_some_and(|(_, end)| next <= *end);
         self.seen.rows_at.iter().filter(|(place, next, _)| within(place, *next)).map(|(_, _, rows)| rows).sum()
     }
