@@ -50,7 +50,9 @@ impl Addresses {
             postgres: get("SPOLT_POSTGRES_URL"),
             redshift: get("SPOLT_REDSHIFT_URL"),
             redshift_admin: get("SPOLT_REDSHIFT_ADMIN_URL"),
-            aws: aws_names().filter_map(|name| Some((name.to_owned(), get(name)?))).collect(),
+            aws: aws_names()
+                .filter_map(|name| Some((name.to_owned(), get(name)?)))
+                .collect(),
         }
     }
 
@@ -71,7 +73,10 @@ impl Addresses {
     /// The credentials that the local S3 accepts.
     #[must_use]
     pub fn local_aws() -> BTreeMap<String, String> {
-        aws_names().zip([LOCAL_ACCESS_KEY, LOCAL_ACCESS_KEY, LOCAL_REGION]).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+        aws_names()
+            .zip([LOCAL_ACCESS_KEY, LOCAL_ACCESS_KEY, LOCAL_REGION])
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .collect()
     }
 
     /// Name and value of each variable that has one.
@@ -85,14 +90,19 @@ impl Addresses {
             ("SPOLT_REDSHIFT_URL", &self.redshift),
             ("SPOLT_REDSHIFT_ADMIN_URL", &self.redshift_admin),
         ];
-        let fixed = fixed.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+        let fixed = fixed
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
         fixed.chain(self.aws.clone()).collect()
     }
 
     /// Lines for a shell to source.
     #[must_use]
     pub fn shell(&self) -> String {
-        self.variables().iter().map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''"))).collect()
+        self.variables()
+            .iter()
+            .map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''")))
+            .collect()
     }
 
     /// Writes the addresses, as JSON if the name ends so, else as shell lines.
@@ -101,7 +111,11 @@ impl Addresses {
     /// The file cannot be written.
     pub fn write(&self, file: &Path) -> Result<()> {
         let json = file.extension().is_some_and(|extension| extension == "json");
-        let text = if json { serde_json::to_string_pretty(self)? } else { self.shell() };
+        let text = if json {
+            serde_json::to_string_pretty(self)?
+        } else {
+            self.shell()
+        };
         let half = file.with_extension("part");
         std::fs::write(&half, text).with_context(|| format!("cannot write `{}`", half.display()))?;
         std::fs::rename(&half, file).with_context(|| format!("cannot rename to `{}`", file.display()))
@@ -114,7 +128,9 @@ impl Addresses {
     pub fn need<'a>(value: &'a Option<String>, name: &str) -> Result<&'a str> {
         match value {
             Some(value) => Ok(value),
-            None => bail!("`{name}` is not set\nhint: run `./test`, or `devstack up --detach --env-file F` and source F"),
+            None => {
+                bail!("`{name}` is not set\nhint: run `./test`, or `devstack up --detach --env-file F` and source F")
+            }
         }
     }
 }
@@ -139,7 +155,11 @@ mod tests {
         addresses.write(&json).unwrap();
         let read: Addresses = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
         assert_eq!(read, addresses);
-        assert!(addresses.shell().contains("export SPOLT_KAFKA_BOOTSTRAP='127.0.0.1:1'\n"));
+        assert!(
+            addresses
+                .shell()
+                .contains("export SPOLT_KAFKA_BOOTSTRAP='127.0.0.1:1'\n")
+        );
         assert!(addresses.shell().contains("export AWS_REGION='us-east-1'\n"));
     }
 }

@@ -22,7 +22,10 @@ use devstack::{Options, Stack};
 const INTERRUPTED: u8 = 130;
 
 #[derive(Parser)]
-#[command(about = "Starts the real parts (Kafka, registry, S3, PostgreSQL, redshift-local), makes load, runs the quickstart", version)]
+#[command(
+    about = "Starts the real parts (Kafka, registry, S3, PostgreSQL, redshift-local), makes load, runs the quickstart",
+    version
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -181,7 +184,10 @@ async fn up(up: Up) -> Result<ExitCode> {
     print!("{}", stack.addresses().shell());
     if up.detach {
         stack.detach();
-        progress.note(format!("all parts answer; stop them with: devstack down --home {}", options.home.root().display()));
+        progress.note(format!(
+            "all parts answer; stop them with: devstack down --home {}",
+            options.home.root().display()
+        ));
     } else {
         progress.note("all parts answer; Ctrl-C stops them");
         std::future::pending::<()>().await;
@@ -202,7 +208,10 @@ async fn produce(args: Produce) -> Result<ExitCode> {
         load = load.backlog(&progress).await?.0;
     }
     if let Some(rate) = args.rate {
-        load = load.steady(rate, args.seconds.map(Duration::from_secs), &progress).await?.0;
+        load = load
+            .steady(rate, args.seconds.map(Duration::from_secs), &progress)
+            .await?
+            .0;
     }
     if let Some(folder) = &args.truth {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
@@ -215,7 +224,11 @@ async fn produce(args: Produce) -> Result<ExitCode> {
 }
 
 async fn quickstart(args: Quickstart) -> Result<ExitCode> {
-    let request = Request { keep: args.keep, steady: Duration::from_secs(args.seconds), limit: args.limit };
+    let request = Request {
+        keep: args.keep,
+        steady: Duration::from_secs(args.seconds),
+        limit: args.limit,
+    };
     let equal = devstack::quickstart::run(Home::open(&args.home.home)?, &Progress::detect(), request).await?;
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -226,7 +239,11 @@ fn folder() -> String {
 
 fn down(args: &HomeArgs) -> Result<ExitCode> {
     let stopped = clear(&Home::open(&args.home)?)?;
-    let names = if stopped.is_empty() { "nothing was running".into() } else { format!("stopped {}", stopped.join(", ")) };
+    let names = if stopped.is_empty() {
+        "nothing was running".into()
+    } else {
+        format!("stopped {}", stopped.join(", "))
+    };
     eprintln!("{names}");
     Ok(ExitCode::SUCCESS)
 }
@@ -235,7 +252,12 @@ fn status(args: &HomeArgs) -> Result<ExitCode> {
     let home = Home::open(&args.home)?;
     let running = left_running(&home.run())?;
     for left in &running {
-        println!("{} runs as process {}, log {}", left.name, left.pid, home.log(&left.name).display());
+        println!(
+            "{} runs as process {}, log {}",
+            left.name,
+            left.pid,
+            home.log(&left.name).display()
+        );
     }
     if running.is_empty() {
         println!("nothing runs in {}", home.root().display());

@@ -20,7 +20,11 @@ pub fn binaries() -> Result<PathBuf> {
     let own = std::env::current_exe().context("cannot find this program's own file")?;
     let folder = own.parent().context("this program's file has no folder")?;
     // Test programs lie in `deps`, one below the programs.
-    let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
+    let folder = if folder.ends_with("deps") {
+        folder.parent().unwrap_or(folder)
+    } else {
+        folder
+    };
     Ok(folder.to_owned())
 }
 
@@ -31,7 +35,10 @@ pub fn binaries() -> Result<PathBuf> {
 pub fn binary(name: &str) -> Result<PathBuf> {
     let file = binaries()?.join(name);
     if !file.is_file() {
-        bail!("the program `{}` is not there\nhint: `cargo build --release --bins`, or run `./test`", file.display());
+        bail!(
+            "the program `{}` is not there\nhint: `cargo build --release --bins`, or run `./test`",
+            file.display()
+        );
     }
     Ok(file)
 }
@@ -47,11 +54,23 @@ impl Daemon {
     ///
     /// # Errors
     /// The program cannot be started.
-    pub fn start(program: &Path, config: &Path, log: &Path, env: &[(String, String)], run: Option<&Path>) -> Result<Self> {
-        let name = log.file_stem().context("the log has no name")?.to_string_lossy().into_owned();
+    pub fn start(
+        program: &Path,
+        config: &Path,
+        log: &Path,
+        env: &[(String, String)],
+        run: Option<&Path>,
+    ) -> Result<Self> {
+        let name = log
+            .file_stem()
+            .context("the log has no name")?
+            .to_string_lossy()
+            .into_owned();
         let mut command = Command::new(program);
         command.arg("run").arg("--config").arg(config).envs(env.iter().cloned());
-        Ok(Self { process: Process::spawn(&name, command, log, run)? })
+        Ok(Self {
+            process: Process::spawn(&name, command, log, run)?,
+        })
     }
 
     /// Starts any command as a daemon.
@@ -59,7 +78,9 @@ impl Daemon {
     /// # Errors
     /// The program cannot be started.
     pub fn spawn(name: &str, command: Command, log: &Path) -> Result<Self> {
-        Ok(Self { process: Process::spawn(name, command, log, None)? })
+        Ok(Self {
+            process: Process::spawn(name, command, log, None)?,
+        })
     }
 
     /// Its process id.
@@ -96,7 +117,12 @@ impl Daemon {
         match self.ended()? {
             None => Ok(()),
             Some(status) => {
-                bail!("{} has ended with `{status}`; its log `{}` ends:\n{}", self.process.name(), self.log().display(), self.log_tail())
+                bail!(
+                    "{} has ended with `{status}`; its log `{}` ends:\n{}",
+                    self.process.name(),
+                    self.log().display(),
+                    self.log_tail()
+                )
             }
         }
     }

@@ -57,18 +57,31 @@ pub async fn all(cache: &Path, progress: &Progress) -> Result<Parts> {
         let registry = maven::registry(cache, progress).await?;
         Ok::<_, anyhow::Error>((kafka, registry))
     };
-    let (java, localstack, outside) =
-        tokio::try_join!(maven, python::localstack(cache, progress), python::outside(cache, progress))?;
+    let (java, localstack, outside) = tokio::try_join!(
+        maven,
+        python::localstack(cache, progress),
+        python::outside(cache, progress)
+    )?;
     let data = python::data(cache, &outside).await?;
-    Ok(Parts { kafka: java.0, registry: java.1, localstack, outside, data })
+    Ok(Parts {
+        kafka: java.0,
+        registry: java.1,
+        localstack,
+        outside,
+        data,
+    })
 }
 
 fn lock(cache: &Path, progress: &Progress) -> Result<File> {
     let path = cache.join(".lock");
     let file = File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;
     if file.try_lock().is_err() {
-        progress.note(format!("waiting for another devstack that fetches into `{}`", cache.display()));
-        file.lock().with_context(|| format!("cannot lock `{}`", path.display()))?;
+        progress.note(format!(
+            "waiting for another devstack that fetches into `{}`",
+            cache.display()
+        ));
+        file.lock()
+            .with_context(|| format!("cannot lock `{}`", path.display()))?;
     }
     Ok(file)
 }
@@ -103,14 +116,16 @@ impl Wanted<'_> {
         let result = self.attempts(&folder, &step, fill).await;
         match result {
             Ok(()) => {
-                std::fs::write(&marker, &self.pins)
-                    .with_context(|| format!("cannot write `{}`", marker.display()))?;
+                std::fs::write(&marker, &self.pins).with_context(|| format!("cannot write `{}`", marker.display()))?;
                 step.done(megabytes(size(&folder)));
                 Ok(folder)
             }
             Err(error) => {
                 step.failed("");
-                Err(error.context(format!("cannot fetch {}\nhint: it can be run again, what is complete is kept", self.title)))
+                Err(error.context(format!(
+                    "cannot fetch {}\nhint: it can be run again, what is complete is kept",
+                    self.title
+                )))
             }
         }
     }
@@ -156,7 +171,9 @@ impl Wanted<'_> {
 
 /// Bytes in all files below `folder`; what vanishes while looking counts as nothing.
 fn size(folder: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
     entries
         .flatten()
         .map(|entry| match entry.metadata() {
@@ -174,9 +191,16 @@ fn size(folder: &Path) -> u64 {
 pub(crate) async fn run(command: &mut Command) -> Result<Output> {
     let shown = format!("{:?}", command.as_std());
     command.stdin(Stdio::null()).kill_on_drop(true);
-    let output = command.output().await.with_context(|| format!("cannot start {shown}"))?;
+    let output = command
+        .output()
+        .await
+        .with_context(|| format!("cannot start {shown}"))?;
     if !output.status.success() {
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         let lines: Vec<&str> = text.lines().collect();
         let end = lines[lines.len().saturating_sub(OUTPUT_LINES)..].join("\n  | ");
         bail!("{shown} ended with `{}`:\n  | {end}", output.status);
@@ -198,7 +222,13 @@ mod tests {
             count.fetch_add(1, Ordering::Relaxed);
             async move { Ok(std::fs::write(folder.join("part"), b"content")?) }
         };
-        let wanted = |pins: &str| Wanted { folder: "thing", title: "a thing".into(), pins: pins.into(), beside: None, bytes: 7 };
+        let wanted = |pins: &str| Wanted {
+            folder: "thing",
+            title: "a thing".into(),
+            pins: pins.into(),
+            beside: None,
+            bytes: 7,
+        };
         let progress = Progress::silent();
         // Left behind by an interrupted run: content without a marker.
         std::fs::create_dir(cache.path().join("thing")).unwrap();
@@ -214,8 +244,18 @@ mod tests {
     #[tokio::test]
     async fn a_download_that_keeps_failing_is_reported_with_what_the_tool_said() {
         let cache = tempfile::tempdir().unwrap();
-        let wanted = Wanted { folder: "thing", title: "a thing".into(), pins: "one".into(), beside: None, bytes: 7 };
-        let fill = |_| async { run(Command::new("sh").args(["-c", "echo no such host >&2; exit 3"])).await.map(drop) };
+        let wanted = Wanted {
+            folder: "thing",
+            title: "a thing".into(),
+            pins: "one".into(),
+            beside: None,
+            bytes: 7,
+        };
+        let fill = |_| async {
+            run(Command::new("sh").args(["-c", "echo no such host >&2; exit 3"]))
+                .await
+                .map(drop)
+        };
         let error = wanted.get(cache.path(), &Progress::silent(), fill).await.unwrap_err();
         let text = format!("{error:#}");
         assert!(text.contains("a thing") && text.contains("no such host"), "{text}");

@@ -31,9 +31,13 @@ impl Home {
     pub fn with_cache(root: &Path, cache: &Path) -> Result<Self> {
         let make = |path: &Path| -> Result<PathBuf> {
             std::fs::create_dir_all(path).with_context(|| format!("cannot create the folder `{}`", path.display()))?;
-            path.canonicalize().with_context(|| format!("cannot resolve the folder `{}`", path.display()))
+            path.canonicalize()
+                .with_context(|| format!("cannot resolve the folder `{}`", path.display()))
         };
-        let home = Self { root: make(root)?, cache: make(cache)? };
+        let home = Self {
+            root: make(root)?,
+            cache: make(cache)?,
+        };
         for folder in [home.logs(), home.run(), home.data()] {
             make(&folder)?;
         }

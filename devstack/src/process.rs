@@ -57,10 +57,21 @@ impl Process {
         // From here rather than from /proc, which shows nothing yet in the first moments of a program.
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let line = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
-        let child = command.spawn().with_context(|| format!("cannot start `{program}` for {name}"))?;
-        let mut process =
-            Self { name: name.to_owned(), child, log: log.to_owned(), pid_file: None, keep: false };
+        command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .process_group(0);
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start `{program}` for {name}"))?;
+        let mut process = Self {
+            name: name.to_owned(),
+            child,
+            log: log.to_owned(),
+            pid_file: None,
+            keep: false,
+        };
         if let Some(run) = run {
             process.pid_file = Some(process.write_pid_file(run, line)?);
         }
@@ -100,7 +111,9 @@ impl Process {
     /// # Errors
     /// The system does not say.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().with_context(|| format!("cannot ask whether {} still runs", self.name))
+        self.child
+            .try_wait()
+            .with_context(|| format!("cannot ask whether {} still runs", self.name))
     }
 
     /// Sends `signal` to it and all it has started. A process that is gone already is no error.
@@ -119,7 +132,12 @@ impl Process {
                 return Ok(status);
             }
             if began.elapsed() > deadline {
-                bail!("{} still runs `{}` s later; its log ends:\n{}", self.name, deadline.as_secs(), tail(&self.log));
+                bail!(
+                    "{} still runs `{}` s later; its log ends:\n{}",
+                    self.name,
+                    deadline.as_secs(),
+                    tail(&self.log)
+                );
             }
             tokio::time::sleep(INTERVAL).await;
         }
@@ -143,7 +161,9 @@ impl Process {
                 std::thread::sleep(INTERVAL);
             }
         }
-        if !self.keep && let Some(file) = self.pid_file.take() {
+        if !self.keep
+            && let Some(file) = self.pid_file.take()
+        {
             let _ = std::fs::remove_file(file);
         }
     }
@@ -200,8 +220,13 @@ pub fn left_running(run: &Path) -> Result<Vec<Left>> {
         if path.extension().is_none_or(|extension| extension != "pid") {
             continue;
         }
-        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let file: Option<PidFile> = std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
+        let name = path
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let file: Option<PidFile> = std::fs::read_to_string(&path)
+            .ok()
+            .and_then(|text| serde_json::from_str(&text).ok());
         match file {
             Some(file) if is_same(&file) => found.push(Left { name, pid: file.pid }),
             _ => {
@@ -281,7 +306,10 @@ pub fn tail(log: &Path) -> String {
     };
     let text = read().unwrap_or_else(|error| format!("(cannot read it: {error})"));
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(TAIL_LINES)..].iter().map(|line| format!("  | {line}\n")).collect()
+    lines[lines.len().saturating_sub(TAIL_LINES)..]
+        .iter()
+        .map(|line| format!("  | {line}\n"))
+        .collect()
 }
 
 /// `count` TCP ports of 127.0.0.1 that are free now, below the range from which the system takes outgoing ones.
@@ -304,7 +332,10 @@ pub fn free_ports(count: usize) -> Result<Vec<u16>> {
         }
     }
     if held.len() < count {
-        bail!("found only `{}` of `{count}` free ports between `{LOWEST}` and `{HIGHEST}`", held.len());
+        bail!(
+            "found only `{}` of `{count}` free ports between `{LOWEST}` and `{HIGHEST}`",
+            held.len()
+        );
     }
     held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
@@ -320,7 +351,11 @@ mod tests {
     }
 
     fn folder() -> PathBuf {
-        let path = std::env::temp_dir().join(format!("spolt-process-{}-{:x}", std::process::id(), rand::random::<u64>()));
+        let path = std::env::temp_dir().join(format!(
+            "spolt-process-{}-{:x}",
+            std::process::id(),
+            rand::random::<u64>()
+        ));
         std::fs::create_dir_all(&path).unwrap();
         path
     }
@@ -342,12 +377,19 @@ mod tests {
         let folder = folder();
         let mut process = sleeper(&folder);
         process.detach();
-        let foreign = PidFile { pid: i32::try_from(std::process::id()).unwrap(), started: 1, command: "sleep 600".into() };
+        let foreign = PidFile {
+            pid: i32::try_from(std::process::id()).unwrap(),
+            started: 1,
+            command: "sleep 600".into(),
+        };
         std::fs::write(folder.join("foreign.pid"), serde_json::to_string(&foreign).unwrap()).unwrap();
         // Reaps the child as init would, so that it does not stay a zombie of this test.
         let waiter = std::thread::spawn(move || process.child.wait());
         let stopped = stop_left(&folder).unwrap();
-        assert_eq!(stopped.iter().map(|left| left.name.as_str()).collect::<Vec<_>>(), ["sleeper"]);
+        assert_eq!(
+            stopped.iter().map(|left| left.name.as_str()).collect::<Vec<_>>(),
+            ["sleeper"]
+        );
         waiter.join().unwrap().unwrap();
         assert!(!folder.join("foreign.pid").exists());
         std::fs::remove_dir_all(folder).unwrap();

@@ -30,14 +30,20 @@ impl Progress {
     #[must_use]
     pub fn detect() -> Self {
         let terminal = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let sink = if terminal { Sink::Bars(MultiProgress::new()) } else { Sink::Lines { since: Instant::now() } };
+        let sink = if terminal {
+            Sink::Bars(MultiProgress::new())
+        } else {
+            Sink::Lines { since: Instant::now() }
+        };
         Self { sink: Arc::new(sink) }
     }
 
     /// Says nothing: for stacks inside tests.
     #[must_use]
     pub fn silent() -> Self {
-        Self { sink: Arc::new(Sink::Silent) }
+        Self {
+            sink: Arc::new(Sink::Silent),
+        }
     }
 
     /// One line that stays.
@@ -78,7 +84,13 @@ impl Progress {
             }
             Sink::Silent => None,
         };
-        Step { sink: Arc::clone(&self.sink), what, bar, began: Instant::now(), last_line: Mutex::new(Instant::now()) }
+        Step {
+            sink: Arc::clone(&self.sink),
+            what,
+            bar,
+            began: Instant::now(),
+            last_line: Mutex::new(Instant::now()),
+        }
     }
 }
 
@@ -157,7 +169,8 @@ fn plain(since: Instant, text: &str) {
 }
 
 fn spinner() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}").expect("invariant: the template is constant and valid")
+    ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}")
+        .expect("invariant: the template is constant and valid")
 }
 
 fn counted() -> ProgressStyle {

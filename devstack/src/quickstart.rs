@@ -80,7 +80,9 @@ pub async fn run(home: Home, progress: &Progress, request: Request) -> Result<bo
     stack.s3().await?.create_bucket(BUCKET).await?;
     let kafka = stack.kafka()?;
     let load = Load::prepare(kafka.clone(), &stack.registry()?, &data, SEED, request.limit).await?;
-    load.create_topics().await.context("the topics cannot be created\nhint: the quickstart needs a Kafka without its topics `nyc.*`")?;
+    load.create_topics()
+        .await
+        .context("the topics cannot be created\nhint: the quickstart needs a Kafka without its topics `nyc.*`")?;
     let (load, backlog) = load.backlog(progress).await?;
     let settings = settings(&stack)?;
     let mut follower = Follower::new(kafka, &Load::topics(), &settings.target);
@@ -105,7 +107,11 @@ pub async fn run(home: Home, progress: &Progress, request: Request) -> Result<bo
         ends: &ends,
     };
     progress.suspend(|| println!("{report}"));
-    let equal = first.iter().chain(&second).all(|comparison| comparison.differences == 0) && freshness.missing == 0;
+    let equal = first
+        .iter()
+        .chain(&second)
+        .all(|comparison| comparison.differences == 0)
+        && freshness.missing == 0;
     if request.keep {
         keep(&home, &mut stack, daemons, &settings, progress);
         return Ok(equal);
@@ -131,9 +137,16 @@ fn settings(stack: &Stack) -> Result<Settings> {
 fn start(home: &Home, stack: &Stack, settings: &Settings, programs: (PathBuf, PathBuf)) -> Result<Daemons> {
     let file = home.run().join("spolt.toml");
     std::fs::write(&file, settings.toml()?).with_context(|| format!("cannot write `{}`", file.display()))?;
-    let env = Addresses { aws: stack.addresses().aws.clone(), ..Addresses::default() }.variables();
+    let env = Addresses {
+        aws: stack.addresses().aws.clone(),
+        ..Addresses::default()
+    }
+    .variables();
     let one = |program: PathBuf, name: &str| Daemon::start(&program, &file, &home.log(name), &env, Some(&home.run()));
-    Ok(Daemons { s3: one(programs.0, "s3-spolt")?, redshift: one(programs.1, "redshift-spolt")? })
+    Ok(Daemons {
+        s3: one(programs.0, "s3-spolt")?,
+        redshift: one(programs.1, "redshift-spolt")?,
+    })
 }
 
 /// When everything was claimed, and when everything was loaded, both since `began`.
@@ -163,20 +176,41 @@ async fn follow_to(
         let (claimed, loaded, total) = follower.covered(ends);
         let seen = follower.seen();
         if let Some(step) = &claiming {
-            let detail = format!("{} of {} events, {} objects", thousands(claimed), thousands(total), thousands(seen.objects()));
+            let detail = format!(
+                "{} of {} events, {} objects",
+                thousands(claimed),
+                thousands(total),
+                thousands(seen.objects())
+            );
             step.at(claimed, total, detail);
         }
         if let Some(step) = &loading {
-            step.at(loaded, total, format!("{} of {} events, {} loads", thousands(loaded), thousands(total), thousands(seen.loads())));
+            step.at(
+                loaded,
+                total,
+                format!(
+                    "{} of {} events, {} loads",
+                    thousands(loaded),
+                    thousands(total),
+                    thousands(seen.loads())
+                ),
+            );
         }
-        if claimed >= total && let Some(step) = claiming.take() {
+        if claimed >= total
+            && let Some(step) = claiming.take()
+        {
             claimed_after = Some(began.elapsed());
             step.done(format!("{} events claimed", thousands(total)));
         }
-        if loaded >= total && let Some(step) = loading.take() {
+        if loaded >= total
+            && let Some(step) = loading.take()
+        {
             step.done(format!("{} events loaded", thousands(total)));
             let loaded = began.elapsed();
-            return Ok(Took { claimed: claimed_after.unwrap_or(loaded), loaded });
+            return Ok(Took {
+                claimed: claimed_after.unwrap_or(loaded),
+                loaded,
+            });
         }
         if (claimed, loaded) != (last.0, last.1) {
             last = (claimed, loaded, Instant::now());
@@ -189,12 +223,19 @@ async fn follow_to(
 
 async fn stalled(daemons: &Daemons, settings: &Settings) -> anyhow::Error {
     let mut text = format!("nothing was claimed or loaded for `{}` s", STALL.as_secs());
-    for (daemon, http) in [(&daemons.s3, &settings.s3_http), (&daemons.redshift, &settings.redshift_http)] {
+    for (daemon, http) in [
+        (&daemons.s3, &settings.s3_http),
+        (&daemons.redshift, &settings.redshift_http),
+    ] {
         let ready = match reqwest::get(format!("http://{http}/readyz")).await {
             Ok(response) => response.text().await.unwrap_or_default(),
             Err(error) => error.to_string(),
         };
-        text += &format!("\n/readyz of {http}: {ready}\nthe last lines of `{}`:\n{}", daemon.log().display(), daemon.log_tail());
+        text += &format!(
+            "\n/readyz of {http}: {ready}\nthe last lines of `{}`:\n{}",
+            daemon.log().display(),
+            daemon.log_tail()
+        );
     }
     anyhow::anyhow!(text)
 }
@@ -206,11 +247,19 @@ async fn compare_all(stack: &Stack, load: &Load, progress: &Progress) -> Result<
     for truth in load.truths() {
         let (schema, table) = truth.table();
         step.say(format!("{schema}.{table}, {} rows", thousands(truth.len() as u64)));
-        all.push(compare::table(&sql, truth).await.with_context(|| format!("cannot compare `{schema}.{table}`"))?);
+        all.push(
+            compare::table(&sql, truth)
+                .await
+                .with_context(|| format!("cannot compare `{schema}.{table}`"))?,
+        );
     }
     let differences = all.iter().map(|comparison| comparison.differences).sum();
     let rows = all.iter().map(|comparison| comparison.rows).sum();
-    step.done(format!("{} rows, {} differences", thousands(rows), thousands(differences)));
+    step.done(format!(
+        "{} rows, {} differences",
+        thousands(rows),
+        thousands(differences)
+    ));
     for comparison in &all {
         for example in &comparison.examples {
             progress.note(format!("  {}: {example}", comparison.table));

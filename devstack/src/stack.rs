@@ -39,7 +39,13 @@ impl Options {
     /// A stack in `home`, using what the environment names.
     #[must_use]
     pub fn new(home: Home, progress: Progress) -> Self {
-        Self { home, existing: Addresses::from_env(), redshift_local: None, fsync: false, progress }
+        Self {
+            home,
+            existing: Addresses::from_env(),
+            redshift_local: None,
+            fsync: false,
+            progress,
+        }
     }
 }
 
@@ -55,7 +61,12 @@ impl Stack {
     /// Uses what runs already, as the environment says (`devstack up --env-file F`).
     #[must_use]
     pub fn from_env() -> Self {
-        Self { addresses: Addresses::from_env(), processes: Vec::new(), parts: None, home: None }
+        Self {
+            addresses: Addresses::from_env(),
+            processes: Vec::new(),
+            parts: None,
+            home: None,
+        }
     }
 
     /// Uses what runs in `home` (`devstack up --detach`); what the environment names goes before it.
@@ -81,15 +92,42 @@ impl Stack {
         clear(&options.home)?;
         let ports = free_ports(5)?;
         let (existing, home, progress) = (&options.existing, &options.home, &options.progress);
-        let kafka = wanted(&existing.kafka, || step(progress, "Kafka", part::kafka::start(home, &parts.kafka, ports[0], ports[1])));
-        let registry =
-            wanted(&existing.registry, || step(progress, "schema registry", part::registry::start(home, &parts.registry, ports[2])));
-        let postgres = wanted(&existing.postgres, || step(progress, "PostgreSQL", part::postgres::start(home, ports[3], options.fsync)));
-        let s3 = wanted(&existing.s3, || step(progress, "LocalStack S3", part::localstack::start(home, &parts.localstack, ports[4])));
+        let kafka = wanted(&existing.kafka, || {
+            step(
+                progress,
+                "Kafka",
+                part::kafka::start(home, &parts.kafka, ports[0], ports[1]),
+            )
+        });
+        let registry = wanted(&existing.registry, || {
+            step(
+                progress,
+                "schema registry",
+                part::registry::start(home, &parts.registry, ports[2]),
+            )
+        });
+        let postgres = wanted(&existing.postgres, || {
+            step(
+                progress,
+                "PostgreSQL",
+                part::postgres::start(home, ports[3], options.fsync),
+            )
+        });
+        let s3 = wanted(&existing.s3, || {
+            step(
+                progress,
+                "LocalStack S3",
+                part::localstack::start(home, &parts.localstack, ports[4]),
+            )
+        });
         let (kafka, registry, postgres, s3) = tokio::try_join!(kafka, registry, postgres, s3)?;
 
-        let mut stack =
-            Self { addresses: existing.clone(), processes: Vec::new(), parts: Some(parts.clone()), home: Some(home.clone()) };
+        let mut stack = Self {
+            addresses: existing.clone(),
+            processes: Vec::new(),
+            parts: Some(parts.clone()),
+            home: Some(home.clone()),
+        };
         if s3.is_some() {
             stack.addresses.aws = Addresses::local_aws();
         }
@@ -217,8 +255,13 @@ impl Stack {
     /// The stack has none.
     pub async fn s3(&self) -> Result<S3> {
         let endpoint = self.s3_endpoint()?;
-        let own = std::env::var_os("AWS_ACCESS_KEY_ID").is_some() && self.processes.iter().all(|p| p.name() != "localstack");
-        Ok(if own { S3::from_chain(endpoint).await } else { S3::local(endpoint) })
+        let own =
+            std::env::var_os("AWS_ACCESS_KEY_ID").is_some() && self.processes.iter().all(|p| p.name() != "localstack");
+        Ok(if own {
+            S3::from_chain(endpoint).await
+        } else {
+            S3::local(endpoint)
+        })
     }
 
     /// A connection to redshift-local.
@@ -261,12 +304,19 @@ pub fn clear(home: &Home) -> Result<Vec<String>> {
 }
 
 /// Starts a part unless there is one already.
-async fn wanted<'a>(existing: &Option<String>, start: impl FnOnce() -> BoxFuture<'a, Result<Started>>) -> Result<Option<Started>> {
+async fn wanted<'a>(
+    existing: &Option<String>,
+    start: impl FnOnce() -> BoxFuture<'a, Result<Started>>,
+) -> Result<Option<Started>> {
     OptionFuture::from(existing.is_none().then(start)).await.transpose()
 }
 
 /// Wraps the start of a part in a step of the progress.
-fn step<'a, T: 'a>(progress: &Progress, name: &str, start: impl Future<Output = Result<T>> + Send + 'a) -> BoxFuture<'a, Result<T>> {
+fn step<'a, T: 'a>(
+    progress: &Progress,
+    name: &str,
+    start: impl Future<Output = Result<T>> + Send + 'a,
+) -> BoxFuture<'a, Result<T>> {
     let step = progress.step(format!("starting {name}"));
     async move {
         let result = start.await;

@@ -54,7 +54,10 @@ mod tests {
 
     #[tokio::test]
     async fn says_what_it_waited_for_and_what_was_last_seen() {
-        let error = until::<(), _, _>(Duration::from_millis(120), "a thing", || async { Err(anyhow!("not `there`")) }).await;
+        let error = until::<(), _, _>(Duration::from_millis(120), "a thing", || async {
+            Err(anyhow!("not `there`"))
+        })
+        .await;
         let text = error.unwrap_err().to_string();
         assert!(text.contains("a thing") && text.contains("not `there`"), "{text}");
     }

@@ -24,7 +24,9 @@ impl Kafka {
     /// The cluster at `bootstrap` (host:port).
     #[must_use]
     pub fn new(bootstrap: &str) -> Self {
-        Self { bootstrap: bootstrap.to_owned() }
+        Self {
+            bootstrap: bootstrap.to_owned(),
+        }
     }
 
     /// Where it is.
@@ -44,8 +46,13 @@ impl Kafka {
 
     fn consumer(&self) -> Result<BaseConsumer> {
         let mut config = self.config();
-        config.set("group.id", "devstack").set("enable.auto.commit", "false").set("auto.offset.reset", "error");
-        config.set("isolation.level", "read_committed").set("allow.auto.create.topics", "false");
+        config
+            .set("group.id", "devstack")
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "error");
+        config
+            .set("isolation.level", "read_committed")
+            .set("allow.auto.create.topics", "false");
         config.create().context("cannot make a Kafka consumer")
     }
 
@@ -87,7 +94,8 @@ impl Kafka {
             topic = topic.set(key, value);
         }
         let admin = self.admin()?;
-        single(admin.create_topics([&topic], &options()).await?).with_context(|| format!("cannot create the topic `{name}`"))?;
+        single(admin.create_topics([&topic], &options()).await?)
+            .with_context(|| format!("cannot create the topic `{name}`"))?;
         let wanted = usize::try_from(partitions).context("a negative number of partitions")?;
         self.until_partitions(name, wanted).await
     }
@@ -98,7 +106,9 @@ impl Kafka {
     /// The cluster refuses.
     pub async fn add_partitions(&self, name: &str, partitions: usize) -> Result<()> {
         let admin = self.admin()?;
-        let result = admin.create_partitions([&NewPartitions::new(name, partitions)], &options()).await?;
+        let result = admin
+            .create_partitions([&NewPartitions::new(name, partitions)], &options())
+            .await?;
         single(result).with_context(|| format!("cannot give the topic `{name}` `{partitions}` partitions"))?;
         self.until_partitions(name, partitions).await
     }
@@ -118,9 +128,11 @@ impl Kafka {
     }
 
     async fn until_partitions(&self, name: &str, wanted: usize) -> Result<()> {
-        crate::wait::until(TIMEOUT, &format!("leaders of `{wanted}` partitions of `{name}`"), || async {
-            Ok((self.partitions(name).await? == wanted).then_some(()))
-        })
+        crate::wait::until(
+            TIMEOUT,
+            &format!("leaders of `{wanted}` partitions of `{name}`"),
+            || async { Ok((self.partitions(name).await? == wanted).then_some(())) },
+        )
         .await
     }
 
@@ -133,7 +145,10 @@ impl Kafka {
         let topic = topic.to_owned();
         blocking(move || {
             let metadata = consumer.fetch_metadata(Some(&topic), TIMEOUT)?;
-            let partitions = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
+            let partitions = metadata
+                .topics()
+                .iter()
+                .flat_map(rdkafka::metadata::MetadataTopic::partitions);
             Ok(partitions.filter(|partition| partition.leader() >= 0).count())
         })
         .await
@@ -149,7 +164,9 @@ impl Kafka {
         let topic = topic.to_owned();
         blocking(move || {
             let partitions = 0..i32::try_from(count).context("too many partitions")?;
-            partitions.map(|partition| Ok(consumer.fetch_watermarks(&topic, partition, TIMEOUT)?)).collect()
+            partitions
+                .map(|partition| Ok(consumer.fetch_watermarks(&topic, partition, TIMEOUT)?))
+                .collect()
         })
         .await
     }
@@ -175,7 +192,11 @@ impl Kafka {
             list.add_partition_offset(topic, partition, Offset::Beginning)?;
         }
         consumer.assign(&list)?;
-        Ok(Tail { consumer, topic: topic.to_owned(), next: vec![0; count] })
+        Ok(Tail {
+            consumer,
+            topic: topic.to_owned(),
+            next: vec![0; count],
+        })
     }
 }
 
@@ -209,14 +230,20 @@ impl Tail {
         let began = Instant::now();
         let mut ends = Vec::new();
         for partition in 0..self.next.len() {
-            let bounds = self.consumer.fetch_watermarks(&self.topic, i32::try_from(partition)?, TIMEOUT)?;
+            let bounds = self
+                .consumer
+                .fetch_watermarks(&self.topic, i32::try_from(partition)?, TIMEOUT)?;
             self.next[partition] = self.next[partition].max(bounds.0);
             ends.push(bounds.1);
         }
         let mut found = Vec::new();
         while self.next.iter().zip(&ends).any(|(next, end)| next < end) {
             if began.elapsed() > deadline {
-                bail!("the topic `{}` was not read to its end within `{}` s", self.topic, deadline.as_secs());
+                bail!(
+                    "the topic `{}` was not read to its end within `{}` s",
+                    self.topic,
+                    deadline.as_secs()
+                );
             }
             match self.one(Duration::from_millis(100))? {
                 Some(message) => found.push(message),
@@ -231,7 +258,9 @@ impl Tail {
         match self.consumer.poll(wait) {
             None => Ok(None),
             Some(Ok(message)) => {
-                let next = usize::try_from(message.partition()).ok().and_then(|index| self.next.get_mut(index));
+                let next = usize::try_from(message.partition())
+                    .ok()
+                    .and_then(|index| self.next.get_mut(index));
                 if let Some(next) = next {
                     *next = message.offset() + 1;
                 }
@@ -256,7 +285,9 @@ impl Tail {
 }
 
 fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
+    AdminOptions::new()
+        .request_timeout(Some(TIMEOUT))
+        .operation_timeout(Some(TIMEOUT))
 }
 
 fn single(results: Vec<rdkafka::admin::TopicResult>) -> Result<()> {
@@ -268,5 +299,7 @@ fn single(results: Vec<rdkafka::admin::TopicResult>) -> Result<()> {
 
 /// Runs a blocking call of the client on a thread that may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.context("the Kafka call was interrupted")?
+    tokio::task::spawn_blocking(work)
+        .await
+        .context("the Kafka call was interrupted")?
 }

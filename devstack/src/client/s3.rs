@@ -21,17 +21,32 @@ impl S3 {
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url(endpoint)
             .region(Region::new(LOCAL_REGION))
-            .credentials_provider(Credentials::new(LOCAL_ACCESS_KEY, LOCAL_ACCESS_KEY, None, None, "devstack"))
+            .credentials_provider(Credentials::new(
+                LOCAL_ACCESS_KEY,
+                LOCAL_ACCESS_KEY,
+                None,
+                None,
+                "devstack",
+            ))
             .force_path_style(true)
             .build();
-        Self { client: Client::from_conf(config) }
+        Self {
+            client: Client::from_conf(config),
+        }
     }
 
     /// The store at `endpoint` with the credentials and region of the environment (the SDK's default chain).
     pub async fn from_chain(endpoint: &str) -> Self {
-        let shared = aws_config::defaults(BehaviorVersion::latest()).endpoint_url(endpoint).load().await;
-        let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(true).build();
-        Self { client: Client::from_conf(config) }
+        let shared = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(endpoint)
+            .load()
+            .await;
+        let config = aws_sdk_s3::config::Builder::from(&shared)
+            .force_path_style(true)
+            .build();
+        Self {
+            client: Client::from_conf(config),
+        }
     }
 
     /// The SDK's client, for what is not here.
@@ -45,8 +60,17 @@ impl S3 {
     /// # Errors
     /// The store does not answer.
     pub async fn buckets(&self) -> Result<Vec<String>> {
-        let answer = self.client.list_buckets().send().await.map_err(|error| explain("list the buckets", &error))?;
-        Ok(answer.buckets().iter().filter_map(|bucket| bucket.name().map(str::to_owned)).collect())
+        let answer = self
+            .client
+            .list_buckets()
+            .send()
+            .await
+            .map_err(|error| explain("list the buckets", &error))?;
+        Ok(answer
+            .buckets()
+            .iter()
+            .filter_map(|bucket| bucket.name().map(str::to_owned))
+            .collect())
     }
 
     /// Creates a bucket; one that is ours already is fine.
@@ -56,7 +80,13 @@ impl S3 {
     pub async fn create_bucket(&self, name: &str) -> Result<()> {
         match self.client.create_bucket().bucket(name).send().await {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_bucket_already_owned_by_you()) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_bucket_already_owned_by_you()) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(explain(&format!("create the bucket `{name}`"), &error)),
         }
     }
@@ -66,12 +96,21 @@ impl S3 {
     /// # Errors
     /// The store refuses.
     pub async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<(String, u64)>> {
-        let mut pages = self.client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+        let mut pages = self
+            .client
+            .list_objects_v2()
+            .bucket(bucket)
+            .prefix(prefix)
+            .into_paginator()
+            .send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| explain(&format!("list `{bucket}/{prefix}`"), &error))?;
             found.extend(page.contents().iter().filter_map(|object| {
-                Some((object.key()?.to_owned(), u64::try_from(object.size().unwrap_or(0)).unwrap_or(0)))
+                Some((
+                    object.key()?.to_owned(),
+                    u64::try_from(object.size().unwrap_or(0)).unwrap_or(0),
+                ))
             }));
         }
         Ok(found)

@@ -17,8 +17,9 @@ impl Sql {
     /// # Errors
     /// Nothing answers there, or it refuses.
     pub async fn connect(url: &str) -> Result<Self> {
-        let (client, connection) =
-            tokio_postgres::connect(url, NoTls).await.with_context(|| format!("cannot connect to `{url}`"))?;
+        let (client, connection) = tokio_postgres::connect(url, NoTls)
+            .await
+            .with_context(|| format!("cannot connect to `{url}`"))?;
         // Ends when the client is dropped; its error reaches the caller through the statement that fails.
         tokio::spawn(connection);
         Ok(Self { client })
@@ -29,7 +30,11 @@ impl Sql {
     /// # Errors
     /// The server refuses; the error has its message.
     pub async fn query(&self, sql: &str) -> Result<Vec<Row>> {
-        let messages = self.client.simple_query(sql).await.map_err(|error| explain(&error, sql))?;
+        let messages = self
+            .client
+            .simple_query(sql)
+            .await
+            .map_err(|error| explain(&error, sql))?;
         Ok(messages.into_iter().filter_map(row).collect())
     }
 
@@ -38,7 +43,11 @@ impl Sql {
     /// # Errors
     /// The server refuses; the error has its message.
     pub async fn execute(&self, sql: &str) -> Result<u64> {
-        let messages = self.client.simple_query(sql).await.map_err(|error| explain(&error, sql))?;
+        let messages = self
+            .client
+            .simple_query(sql)
+            .await
+            .map_err(|error| explain(&error, sql))?;
         let counts = messages.iter().filter_map(|message| match message {
             SimpleQueryMessage::CommandComplete(count) => Some(*count),
             _ => None,
@@ -51,7 +60,12 @@ impl Sql {
     /// # Errors
     /// The server refuses.
     pub async fn value(&self, sql: &str) -> Result<Option<String>> {
-        Ok(self.query(sql).await?.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
+        Ok(self
+            .query(sql)
+            .await?
+            .into_iter()
+            .next()
+            .and_then(|row| row.into_iter().next().flatten()))
     }
 
     /// The client below, for what is not here.

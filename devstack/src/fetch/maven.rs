@@ -55,8 +55,12 @@ pub(super) async fn registry(cache: &Path, progress: &Progress) -> Result<PathBu
         .get(cache, progress, |folder| async move {
             let mut command = maven(cache);
             command.arg(format!("{DEPENDENCY_PLUGIN}:copy"));
-            command.arg(format!("-Dartifact=io.apicurio:apicurio-registry-app:{REGISTRY}:tar.gz:all"));
-            command.arg(format!("-DoutputDirectory={}", folder.display())).current_dir(&folder);
+            command.arg(format!(
+                "-Dartifact=io.apicurio:apicurio-registry-app:{REGISTRY}:tar.gz:all"
+            ));
+            command
+                .arg(format!("-DoutputDirectory={}", folder.display()))
+                .current_dir(&folder);
             run(&mut command).await?;
             let archive = folder.join(format!("apicurio-registry-app-{REGISTRY}-all.tar.gz"));
             run(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&folder)).await?;
@@ -68,7 +72,9 @@ pub(super) async fn registry(cache: &Path, progress: &Progress) -> Result<PathBu
 /// Maven without prompts, with its local repository in the cache rather than in the user's home.
 fn maven(cache: &Path) -> Command {
     let mut command = Command::new("mvn");
-    command.args(["-q", "-B"]).arg(format!("-Dmaven.repo.local={}", repository(cache).display()));
+    command
+        .args(["-q", "-B"])
+        .arg(format!("-Dmaven.repo.local={}", repository(cache).display()));
     command
 }
 
@@ -78,7 +84,9 @@ fn repository(cache: &Path) -> PathBuf {
 
 fn kafka_pom() -> String {
     let dependency = |group: &str, artifact: &str, version: &str| {
-        format!("<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>")
+        format!(
+            "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
+        )
     };
     format!(
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\

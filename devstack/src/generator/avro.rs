@@ -56,7 +56,9 @@ impl Type {
                 "connect.parameters": {"scale": "2", "connect.decimal.precision": "10"},
                 "connect.name": "org.apache.kafka.connect.data.Decimal", "logicalType": "decimal"
             }]),
-            Type::OptDate => json!(["null", {"type": "int", "connect.version": 1, "connect.name": "io.debezium.time.Date"}]),
+            Type::OptDate => {
+                json!(["null", {"type": "int", "connect.version": 1, "connect.name": "io.debezium.time.Date"}])
+            }
             Type::MicroTimestamp => {
                 json!({"type": "long", "connect.version": 1, "connect.name": "io.debezium.time.MicroTimestamp"})
             }
@@ -252,7 +254,14 @@ mod tests {
 
     #[test]
     fn decimals_take_the_fewest_bytes_that_keep_the_sign() {
-        for (value, bytes) in [(0, vec![0]), (127, vec![127]), (128, vec![0, 128]), (-128, vec![128]), (-129, vec![255, 127]), (-1, vec![255])] {
+        for (value, bytes) in [
+            (0, vec![0]),
+            (127, vec![127]),
+            (128, vec![0, 128]),
+            (-128, vec![128]),
+            (-129, vec![255, 127]),
+            (-1, vec![255]),
+        ] {
             let mut written = Bytes::default();
             written.opt_decimal(Some(value));
             assert_eq!(written.0[2..], bytes, "{value}");

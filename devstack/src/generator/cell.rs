@@ -37,7 +37,9 @@ impl Cell {
             (Cell::Null, Some(_)) | (_, None) => false,
             (Cell::Text(own), Some(text)) => own == text,
             // Both sides print the shortest digits that give the number back, yet not in the same form: compare the numbers.
-            (Cell::Double(own), Some(text)) => text.parse::<f64>().is_ok_and(|number| number.to_bits() == own.to_bits()),
+            (Cell::Double(own), Some(text)) => text
+                .parse::<f64>()
+                .is_ok_and(|number| number.to_bits() == own.to_bits()),
             (own, Some(text)) => own.text() == text,
         }
     }
@@ -101,7 +103,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_index = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let month = if month_index < 10 {
+        month_index + 3
+    } else {
+        month_index - 9
+    };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -115,7 +121,9 @@ mod tests {
             let (year, month, day) = civil(days_since);
             assert_eq!(days(year, month, day), days_since);
             if (1..=9999).contains(&year) {
-                let other = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().days(days_since)).unwrap();
+                let other = jiff::civil::date(1970, 1, 1)
+                    .checked_add(jiff::Span::new().days(days_since))
+                    .unwrap();
                 assert_eq!(date(days_since), other.to_string());
             }
         }

@@ -79,7 +79,15 @@ impl Flights {
             header: String::new(),
             time_ms: None,
         };
-        Self { source, schedule, position: 0, rows: BTreeMap::new(), seed, writer, steady: Steady::default() }
+        Self {
+            source,
+            schedule,
+            position: 0,
+            rows: BTreeMap::new(),
+            seed,
+            writer,
+            steady: Steady::default(),
+        }
     }
 
     /// How many moments the backlog has, and how many have passed.
@@ -93,10 +101,16 @@ impl Flights {
     /// # Errors
     /// The outlet refuses.
     pub fn next(&mut self, out: &mut impl Outlet) -> Result<bool> {
-        let Some(moment) = self.schedule.get(self.position).copied() else { return Ok(false) };
+        let Some(moment) = self.schedule.get(self.position).copied() else {
+            return Ok(false);
+        };
         self.position += 1;
         let own = i64::from(moment.flight) + 1;
-        let id = if moment.kind == Kind::Arrive && schedule::moves(self.seed, moment.flight) { own + MOVED } else { own };
+        let id = if moment.kind == Kind::Arrive && schedule::moves(self.seed, moment.flight) {
+            own + MOVED
+        } else {
+            own
+        };
         let stage = match moment.kind {
             Kind::Create | Kind::Again => Stage::Scheduled,
             Kind::Arrive => Stage::Arrived,
@@ -104,7 +118,13 @@ impl Flights {
         };
         let flight = &self.source.flights[moment.flight as usize];
         let fare = row::fare(self.seed, moment.flight, flight, stage);
-        let row = Row { id, flight: moment.flight, stage, fare, updated_at: moment.at };
+        let row = Row {
+            id,
+            flight: moment.flight,
+            stage,
+            fare,
+            updated_at: moment.at,
+        };
         match moment.kind {
             Kind::Create | Kind::Again => self.put(Op::Create, row, None, out)?,
             Kind::Depart | Kind::Arrive => self.put(Op::Update, row, None, out)?,
@@ -151,13 +171,26 @@ impl Flights {
                 self.steady.born += 1;
                 let flight = u32::try_from(mix(chance, 2) % self.source.flights.len() as u64).unwrap_or(0);
                 self.steady.ids.push(id);
-                self.put(Op::Create, Row { id, flight, stage: Stage::Scheduled, fare: Some(0), updated_at: now }, None, out)?;
+                self.put(
+                    Op::Create,
+                    Row {
+                        id,
+                        flight,
+                        stage: Stage::Scheduled,
+                        fare: Some(0),
+                        updated_at: now,
+                    },
+                    None,
+                    out,
+                )?;
                 1
             }
             _ => {
                 let mut row = self.rows[&self.steady.ids[pick]];
                 row.updated_at = now;
-                row.fare = row.fare.map(|fare| fare + i64::try_from(mix(chance, 3) % 1000).unwrap_or(0) - 500);
+                row.fare = row
+                    .fare
+                    .map(|fare| fare + i64::try_from(mix(chance, 3) % 1000).unwrap_or(0) - 500);
                 self.put(Op::Update, row, None, out)?;
                 1
             }

@@ -80,7 +80,13 @@ impl Load {
             move || Flights::new(source, of_flights, seed)
         })
         .await?;
-        Ok(Self { kafka, flights, weather: Weather::new(Arc::clone(&source)), planes: Planes::new(source, seed), schemas })
+        Ok(Self {
+            kafka,
+            flights,
+            weather: Weather::new(Arc::clone(&source)),
+            planes: Planes::new(source, seed),
+            schemas,
+        })
     }
 
     /// Creates the topics.
@@ -88,9 +94,15 @@ impl Load {
     /// # Errors
     /// One exists already, or the cluster refuses.
     pub async fn create_topics(&self) -> Result<()> {
-        for (topic, partitions) in [(FLIGHTS, FLIGHTS_PARTITIONS), (WEATHER, SMALL_PARTITIONS), (PLANES, SMALL_PARTITIONS)] {
+        for (topic, partitions) in [
+            (FLIGHTS, FLIGHTS_PARTITIONS),
+            (WEATHER, SMALL_PARTITIONS),
+            (PLANES, SMALL_PARTITIONS),
+        ] {
             let settings = [("cleanup.policy", "delete"), ("retention.ms", "-1")];
-            self.kafka.create_topic(topic, i32::try_from(partitions)?, &settings).await?;
+            self.kafka
+                .create_topic(topic, i32::try_from(partitions)?, &settings)
+                .await?;
         }
         Ok(())
     }
@@ -113,9 +125,18 @@ impl Load {
             Ok::<_, anyhow::Error>(self)
         });
         let load = shown(work, &step, &counters, ABOUT).await?;
-        let sent = Sent { records: counters.records(), bytes: counters.bytes(), took: began.elapsed() };
+        let sent = Sent {
+            records: counters.records(),
+            bytes: counters.bytes(),
+            took: began.elapsed(),
+        };
         let rate = rate(sent.records, sent.took);
-        step.done(format!("{} events, {}, {}/s", thousands(sent.records), megabytes(sent.bytes), thousands(rate)));
+        step.done(format!(
+            "{} events, {}, {}/s",
+            thousands(sent.records),
+            megabytes(sent.bytes),
+            thousands(rate)
+        ));
         Ok((load, sent))
     }
 
@@ -144,8 +165,17 @@ impl Load {
     ///
     /// # Errors
     /// Not every record was acknowledged.
-    pub async fn steady(mut self, rate: u32, duration: Option<Duration>, progress: &Progress) -> Result<(Self, Vec<Delivered>)> {
-        let producer = if duration.is_some() { Producer::steady(&self.kafka)? } else { Producer::bulk(&self.kafka)? };
+    pub async fn steady(
+        mut self,
+        rate: u32,
+        duration: Option<Duration>,
+        progress: &Progress,
+    ) -> Result<(Self, Vec<Delivered>)> {
+        let producer = if duration.is_some() {
+            Producer::steady(&self.kafka)?
+        } else {
+            Producer::bulk(&self.kafka)?
+        };
         let counters = producer.counters();
         let step = progress.step(format!("producing {} events a second", thousands(rate.into())));
         let work = tokio::task::spawn_blocking(move || {
@@ -195,7 +225,9 @@ pub fn rate(records: u64, took: Duration) -> u64 {
 }
 
 fn now_micros() -> Result<i64> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .context("the clock is before 1970")?;
     Ok(i64::try_from(since.as_micros())?)
 }
 

@@ -64,7 +64,11 @@ impl Planes {
     /// The planes of `source`.
     #[must_use]
     pub fn new(source: Arc<Source>, seed: u64) -> Self {
-        Self { source, rows: BTreeMap::new(), seed }
+        Self {
+            source,
+            rows: BTreeMap::new(),
+            seed,
+        }
     }
 
     /// Hands out all records.
@@ -82,7 +86,11 @@ impl Planes {
             plane.numbers[SEATS] = plane.numbers[SEATS].map(|number| number + seats);
             plane
         };
-        changes.extend(all().filter(|(i, _)| chance(1, *i, CHANGES)).map(|(_, plane)| (plane, Some(refit(plane, 1)))));
+        changes.extend(
+            all()
+                .filter(|(i, _)| chance(1, *i, CHANGES))
+                .map(|(_, plane)| (plane, Some(refit(plane, 1)))),
+        );
         changes.extend(all().filter(|(i, _)| gone(*i)).map(|(_, plane)| (plane, None)));
         let back = all().filter(|(i, _)| gone(*i) && chance(3, *i, COMES_BACK));
         changes.extend(back.map(|(_, plane)| (plane, Some(refit(plane, 2)))));
@@ -98,7 +106,13 @@ impl Planes {
     }
 }
 
-fn send(ids: Schemas, tailnum: &str, row: Option<&Plane>, (key, value): &mut (Bytes, Bytes), out: &mut impl Outlet) -> Result<()> {
+fn send(
+    ids: Schemas,
+    tailnum: &str,
+    row: Option<&Plane>,
+    (key, value): &mut (Bytes, Bytes),
+    out: &mut impl Outlet,
+) -> Result<()> {
     key.begin(ids.key);
     key.text(tailnum);
     value.begin(ids.value);
@@ -162,12 +176,15 @@ mod tests {
     use super::super::weather;
     use super::*;
 
+    type Part = Option<Vec<u8>>;
+
     #[derive(Default)]
-    struct Collected(Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>);
+    struct Collected(Vec<(Part, Part)>);
 
     impl Outlet for Collected {
         fn send(&mut self, record: Record<'_>) -> Result<()> {
-            self.0.push((record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec)));
+            self.0
+                .push((record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec)));
             Ok(())
         }
     }
@@ -186,16 +203,25 @@ mod tests {
             air: [Some(39.02), None, Some(-0.5)],
             wind_dir: Some(270),
             rest: [Some(10.357_019_999_999_999), None, Some(0.0), Some(1012.0), Some(10.0)],
-            time_hour: Time { text: "".into(), micros: 1_357_034_400_000_000 },
+            time_hour: Time {
+                text: "".into(),
+                micros: 1_357_034_400_000_000,
+            },
         };
-        Arc::new(Source { flights: Vec::new(), weather: vec![line], planes: (0..300).map(plane).collect() })
+        Arc::new(Source {
+            flights: Vec::new(),
+            weather: vec![line],
+            planes: (0..300).map(plane).collect(),
+        })
     }
 
     fn decode(schema: &str, bytes: &[u8]) -> Vec<(String, Value)> {
         let mut rest = &bytes[5..];
         let value = from_avro_datum(&Schema::parse_str(schema).unwrap(), &mut rest, None).unwrap();
         assert!(rest.is_empty());
-        let Value::Record(fields) = value else { panic!("not a record") };
+        let Value::Record(fields) = value else {
+            panic!("not a record")
+        };
         fields
     }
 
@@ -207,7 +233,9 @@ mod tests {
         let mut seats = BTreeMap::new();
         for (key, value) in &out.0 {
             let key = decode(&key_schema(), key.as_ref().unwrap());
-            let Value::String(tailnum) = key[0].1.clone() else { panic!("no text") };
+            let Value::String(tailnum) = key[0].1.clone() else {
+                panic!("no text")
+            };
             match value {
                 Some(value) => seats.insert(tailnum, decode(&value_schema(), value)[6].1.clone()),
                 None => seats.remove(&tailnum),
@@ -217,8 +245,17 @@ mod tests {
         assert!(planes.len() < 300 && out.0.len() > 400);
         for (row, (tailnum, seats)) in planes.rows().zip(&seats) {
             assert_eq!(row[0], Cell::Text(tailnum.clone()));
-            let Value::Union(_, number) = seats else { panic!("not a union") };
-            assert_eq!(&row[6], &if let Value::Int(number) = **number { Cell::Int(number.into()) } else { Cell::Null });
+            let Value::Union(_, number) = seats else {
+                panic!("not a union")
+            };
+            assert_eq!(
+                &row[6],
+                &if let Value::Int(number) = **number {
+                    Cell::Int(number.into())
+                } else {
+                    Cell::Null
+                }
+            );
         }
     }
 
@@ -230,7 +267,10 @@ mod tests {
         let (key, value) = &out.0[0];
         assert!(key.is_none());
         let fields = decode(&weather::value_schema(), value.as_ref().unwrap());
-        assert_eq!(fields[9].1, Value::Union(1, Box::new(Value::Double(10.357_019_999_999_999))));
+        assert_eq!(
+            fields[9].1,
+            Value::Union(1, Box::new(Value::Double(10.357_019_999_999_999)))
+        );
         assert_eq!(fields[14].1, Value::TimestampMillis(1_357_034_400_000));
         assert_eq!(weather.rows().next().unwrap()[14], Cell::Instant(1_357_034_400_000_000));
     }

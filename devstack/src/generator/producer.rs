@@ -52,13 +52,24 @@ impl ProducerContext for Deliveries {
                 self.acknowledged.fetch_add(1, Ordering::Relaxed);
                 if let Some(kept) = &self.kept {
                     let time_ms = message.timestamp().to_millis().unwrap_or(0);
-                    let delivered = Delivered { partition: message.partition(), offset: message.offset(), time_ms };
+                    let delivered = Delivered {
+                        partition: message.partition(),
+                        offset: message.offset(),
+                        time_ms,
+                    };
                     kept.lock().unwrap_or_else(PoisonError::into_inner).push(delivered);
                 }
             }
             Err((error, message)) => {
-                let text = format!("cannot deliver to `{}` partition `{}`: {error}", message.topic(), message.partition());
-                self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+                let text = format!(
+                    "cannot deliver to `{}` partition `{}`: {error}",
+                    message.topic(),
+                    message.partition()
+                );
+                self.failed
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .get_or_insert(text);
             }
         }
     }
@@ -110,11 +121,26 @@ impl Producer {
 
     fn new(kafka: &Kafka, linger_ms: &str, kept: Option<Mutex<Vec<Delivered>>>) -> Result<Self> {
         let mut config = kafka.config();
-        config.set("enable.idempotence", "true").set("acks", "all").set("compression.codec", "lz4");
-        config.set("linger.ms", linger_ms).set("batch.size", "1000000").set("batch.num.messages", "20000");
-        config.set("queue.buffering.max.messages", QUEUE_RECORDS).set("queue.buffering.max.kbytes", QUEUE_KIB);
-        let context = Deliveries { acknowledged: AtomicU64::new(0), failed: Mutex::default(), kept };
-        Ok(Self { inner: config.create_with_context(context)?, context: Arc::default() })
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("compression.codec", "lz4");
+        config
+            .set("linger.ms", linger_ms)
+            .set("batch.size", "1000000")
+            .set("batch.num.messages", "20000");
+        config
+            .set("queue.buffering.max.messages", QUEUE_RECORDS)
+            .set("queue.buffering.max.kbytes", QUEUE_KIB);
+        let context = Deliveries {
+            acknowledged: AtomicU64::new(0),
+            failed: Mutex::default(),
+            kept,
+        };
+        Ok(Self {
+            inner: config.create_with_context(context)?,
+            context: Arc::default(),
+        })
     }
 
     /// What has been handed over so far.
@@ -135,19 +161,32 @@ impl Producer {
             self.check()?;
             if began.elapsed() > FLUSH {
                 let got = context.acknowledged.load(Ordering::Relaxed);
-                bail!("Kafka has acknowledged `{got}` of `{sent}` records within `{}` s", FLUSH.as_secs());
+                bail!(
+                    "Kafka has acknowledged `{got}` of `{sent}` records within `{}` s",
+                    FLUSH.as_secs()
+                );
             }
-            self.inner.flush(Duration::from_millis(100)).or_else(|error| match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::OperationTimedOut) => Ok(()),
-                _ => Err(anyhow!("cannot flush: {error}")),
-            })?;
+            self.inner
+                .flush(Duration::from_millis(100))
+                .or_else(|error| match error.rdkafka_error_code() {
+                    Some(RDKafkaErrorCode::OperationTimedOut) => Ok(()),
+                    _ => Err(anyhow!("cannot flush: {error}")),
+                })?;
         }
         let kept = context.kept.as_ref();
-        Ok(kept.map(|kept| std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner))).unwrap_or_default())
+        Ok(kept
+            .map(|kept| std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner)))
+            .unwrap_or_default())
     }
 
     fn check(&self) -> Result<()> {
-        match &*self.inner.context().failed.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*self
+            .inner
+            .context()
+            .failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
             Some(failed) => Err(anyhow!("{failed}")),
             None => Ok(()),
         }
@@ -160,7 +199,12 @@ impl Outlet for Producer {
         base.key = record.key;
         base.payload = record.value;
         base.timestamp = record.time_ms;
-        base.headers = record.header.map(|(key, value)| OwnedHeaders::new().insert(Header { key, value: Some(value) }));
+        base.headers = record.header.map(|(key, value)| {
+            OwnedHeaders::new().insert(Header {
+                key,
+                value: Some(value),
+            })
+        });
         while let Err((error, back)) = self.inner.send(base) {
             match error {
                 KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => {
@@ -168,7 +212,11 @@ impl Outlet for Producer {
                     std::thread::sleep(FULL_PAUSE);
                     base = back;
                 }
-                error => bail!("cannot send to `{}` partition `{}`: {error}", record.topic, record.partition),
+                error => bail!(
+                    "cannot send to `{}` partition `{}`: {error}",
+                    record.topic,
+                    record.partition
+                ),
             }
         }
         let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);

@@ -114,8 +114,10 @@ impl Source {
         let mut texts = Texts::default();
         Ok(Self {
             flights: lines(&folder.join("flights.csv"), limit, |line| flight(line, &mut texts))?,
-            weather: lines(&folder.join("weather.csv"), usize::MAX, |line| weather(line, &mut texts))?,
-            planes: lines(&folder.join("planes.csv"), usize::MAX, |line| plane(line))?,
+            weather: lines(&folder.join("weather.csv"), usize::MAX, |line| {
+                weather(line, &mut texts)
+            })?,
+            planes: lines(&folder.join("planes.csv"), usize::MAX, plane)?,
         })
     }
 }
@@ -142,7 +144,10 @@ impl Texts {
             return Ok(known.clone());
         }
         let instant: jiff::Timestamp = text.parse().with_context(|| format!("`{text}` is not a time"))?;
-        let new = Time { text: self.text(text), micros: instant.as_microsecond() };
+        let new = Time {
+            text: self.text(text),
+            micros: instant.as_microsecond(),
+        };
         self.times.insert(text.into(), new.clone());
         Ok(new)
     }
@@ -154,7 +159,10 @@ fn lines<T>(file: &Path, limit: usize, mut parse: impl FnMut(&mut Line<'_>) -> R
     let mut record = StringRecord::new();
     let mut found = Vec::new();
     while found.len() < limit && reader.read_record(&mut record)? {
-        let mut line = Line { record: &record, next: 0 };
+        let mut line = Line {
+            record: &record,
+            next: 0,
+        };
         found.push(parse(&mut line).with_context(|| format!("`{}` line `{}`", file.display(), found.len() + 2))?);
     }
     Ok(found)
@@ -168,7 +176,10 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     fn field(&mut self) -> Result<&'a str> {
-        let field = self.record.get(self.next).with_context(|| format!("field `{}` is missing", self.next))?;
+        let field = self
+            .record
+            .get(self.next)
+            .with_context(|| format!("field `{}` is missing", self.next))?;
         self.next += 1;
         Ok(field)
     }
@@ -178,12 +189,17 @@ impl<'a> Line<'a> {
     }
 
     fn parse<T: std::str::FromStr>(&mut self) -> Result<T> {
-        self.maybe()?.with_context(|| format!("field `{}` has no value", self.next - 1))
+        self.maybe()?
+            .with_context(|| format!("field `{}` has no value", self.next - 1))
     }
 
     fn maybe<T: std::str::FromStr>(&mut self) -> Result<Option<T>> {
         let place = self.next;
-        let parse = |text: &str| text.parse().ok().with_context(|| format!("field `{place}` is not a number: `{text}`"));
+        let parse = |text: &str| {
+            text.parse()
+                .ok()
+                .with_context(|| format!("field `{place}` is not a number: `{text}`"))
+        };
         self.optional()?.map(parse).transpose()
     }
 }
@@ -218,7 +234,13 @@ fn weather(line: &mut Line<'_>, texts: &mut Texts) -> Result<Weather> {
         when: [line.parse()?, line.parse()?, line.parse()?, line.parse()?],
         air: [line.maybe()?, line.maybe()?, line.maybe()?],
         wind_dir: line.maybe()?,
-        rest: [line.maybe()?, line.maybe()?, line.maybe()?, line.maybe()?, line.maybe()?],
+        rest: [
+            line.maybe()?,
+            line.maybe()?,
+            line.maybe()?,
+            line.maybe()?,
+            line.maybe()?,
+        ],
         time_hour: texts.time(line.field()?)?,
     })
 }

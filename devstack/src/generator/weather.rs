@@ -58,7 +58,14 @@ impl Weather {
             value.begin(id);
             write(line, &mut value);
             let partition = i32::try_from(self.sent % SMALL_PARTITIONS as usize)?;
-            out.send(Record { topic: WEATHER, partition, key: None, value: Some(&value.0), header: None, time_ms: None })?;
+            out.send(Record {
+                topic: WEATHER,
+                partition,
+                key: None,
+                value: Some(&value.0),
+                header: None,
+                time_ms: None,
+            })?;
             self.sent += 1;
         }
         Ok(())

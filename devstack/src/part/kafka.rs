@@ -27,7 +27,9 @@ pub async fn start(home: &Home, jars: &Path, port: u16, controller_port: u16) ->
     std::fs::write(&settings, properties(&folder.join("log"), port, controller_port))
         .with_context(|| format!("cannot write `{}`", settings.display()))?;
     let mut format = tokio::process::Command::from(java(jars));
-    format.args(["kafka.tools.StorageTool", "format", "-t", &cluster_id(), "-c"]).arg(&settings);
+    format
+        .args(["kafka.tools.StorageTool", "format", "-t", &cluster_id(), "-c"])
+        .arg(&settings);
     fetch::run(&mut format).await.context("cannot format Kafka's storage")?;
 
     let mut command = java(jars);
@@ -35,14 +37,20 @@ pub async fn start(home: &Home, jars: &Path, port: u16, controller_port: u16) ->
     let mut process = Process::spawn("kafka", command, &home.log("kafka"), Some(&home.run()))?;
     let address = format!("127.0.0.1:{port}");
     let kafka = Kafka::new(&address);
-    ready(&mut process, || async { kafka.brokers(Duration::from_secs(2)).await.map(drop) }).await?;
+    ready(&mut process, || async {
+        kafka.brokers(Duration::from_secs(2)).await.map(drop)
+    })
+    .await?;
     Ok(Started { process, address })
 }
 
 fn java(jars: &Path) -> Command {
     let mut command = Command::new("java");
     command.args(["-Xms128m", HEAP, "-XX:+UseSerialGC", "-Djava.awt.headless=true"]);
-    command.args(["-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS"]);
+    command.args([
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+    ]);
     command.arg("-cp").arg(jars.join("lib/*"));
     command
 }

@@ -22,7 +22,10 @@ pub async fn start(home: &Home, environment: &Path, port: u16) -> Result<Started
     command.args(["-m", "localstack.runtime.main"]);
     command.env("SERVICES", "s3").env("EAGER_SERVICE_LOADING", "1");
     command.env("GATEWAY_LISTEN", format!("127.0.0.1:{port}"));
-    command.env("USE_SSL", "0").env("DISABLE_EVENTS", "1").env("SKIP_SSL_CERT_DOWNLOAD", "1");
+    command
+        .env("USE_SSL", "0")
+        .env("DISABLE_EVENTS", "1")
+        .env("SKIP_SSL_CERT_DOWNLOAD", "1");
     command.env("LOCALSTACK_VOLUME_DIR", &folder).env("TMPDIR", &folder);
     let mut process = Process::spawn("localstack", command, &home.log("localstack"), Some(&home.run()))?;
     let address = format!("http://127.0.0.1:{port}");

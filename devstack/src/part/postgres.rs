@@ -36,23 +36,53 @@ struct Account {
 /// It does not come up; the error has the end of its log.
 pub async fn start(home: &Home, port: u16, fsync: bool) -> Result<Started> {
     let programs = postgres_programs()?;
-    let account = if rustix::process::geteuid().is_root() { Some(unprivileged()?) } else { None };
+    let account = if rustix::process::geteuid().is_root() {
+        Some(unprivileged()?)
+    } else {
+        None
+    };
     let folder = folder(home, account)?;
     let data = folder.join("cluster");
     let mut initdb = as_account(&programs.join("initdb"), account, &folder);
-    initdb.args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--username", USER, "-D"]).arg(&data);
-    fetch::run(&mut tokio::process::Command::from(initdb)).await.context("cannot make PostgreSQL's data folder")?;
+    initdb
+        .args([
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--username",
+            USER,
+            "-D",
+        ])
+        .arg(&data);
+    fetch::run(&mut tokio::process::Command::from(initdb))
+        .await
+        .context("cannot make PostgreSQL's data folder")?;
 
     let mut command = as_account(&programs.join("postgres"), account, &folder);
-    command.arg("-D").arg(&data).arg("-k").arg(&folder).args(["-p", &port.to_string(), "-h", "127.0.0.1"]);
+    command
+        .arg("-D")
+        .arg(&data)
+        .arg("-k")
+        .arg(&folder)
+        .args(["-p", &port.to_string(), "-h", "127.0.0.1"]);
     for setting in settings(fsync) {
         command.arg("-c").arg(setting);
     }
     let mut process = Process::spawn("postgres", command, &home.log("postgres"), Some(&home.run()))?;
     let url = |database: &str| format!("postgresql://{USER}@127.0.0.1:{port}/{database}");
-    ready(&mut process, || async { Sql::connect(&url("postgres")).await?.query("SELECT 1").await.map(drop) }).await?;
-    Sql::connect(&url("postgres")).await?.execute(&format!("CREATE DATABASE {DATABASE}")).await?;
-    Ok(Started { process, address: url(DATABASE) })
+    ready(&mut process, || async {
+        Sql::connect(&url("postgres")).await?.query("SELECT 1").await.map(drop)
+    })
+    .await?;
+    Sql::connect(&url("postgres"))
+        .await?
+        .execute(&format!("CREATE DATABASE {DATABASE}"))
+        .await?;
+    Ok(Started {
+        process,
+        address: url(DATABASE),
+    })
 }
 
 /// Removes what [`start`] left outside of the home, if anything.
@@ -139,9 +169,15 @@ fn as_account(program: &Path, account: Option<Account>, folder: &Path) -> Comman
 fn unprivileged() -> Result<Account> {
     let users = std::fs::read_to_string("/etc/passwd").context("cannot read `/etc/passwd`")?;
     for wanted in UNPRIVILEGED {
-        let found = users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields[0] == wanted);
+        let found = users
+            .lines()
+            .map(|line| line.split(':').collect::<Vec<_>>())
+            .find(|fields| fields[0] == wanted);
         if let Some([_, _, uid, gid, ..]) = found.as_deref() {
-            return Ok(Account { uid: uid.parse()?, gid: gid.parse()? });
+            return Ok(Account {
+                uid: uid.parse()?,
+                gid: gid.parse()?,
+            });
         }
     }
     bail!("PostgreSQL refuses to run as root and there is no user `postgres`\nhint: run as an ordinary user")

@@ -23,21 +23,51 @@ struct Written {
 ///
 /// # Errors
 /// It does not come up; the error has the end of its log.
-pub async fn start(home: &Home, program: &Path, postgres: &str, s3: &str, env: &[(String, String)]) -> Result<(Started, String)> {
+pub async fn start(
+    home: &Home,
+    program: &Path,
+    postgres: &str,
+    s3: &str,
+    env: &[(String, String)],
+) -> Result<(Started, String)> {
     let file = home.run().join("redshift-local.json");
     if file.exists() {
         std::fs::remove_file(&file).with_context(|| format!("cannot remove `{}`", file.display()))?;
     }
     let mut command = Command::new(program);
-    command.args(["--postgres", postgres, "--s3-endpoint", s3, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    command.args([
+        "--postgres",
+        postgres,
+        "--s3-endpoint",
+        s3,
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ]);
     command.arg("--addresses-file").arg(&file).envs(env.iter().cloned());
-    let mut process = Process::spawn("redshift-local", command, &home.log("redshift-local"), Some(&home.run()))?;
+    let mut process = Process::spawn(
+        "redshift-local",
+        command,
+        &home.log("redshift-local"),
+        Some(&home.run()),
+    )?;
     ready(&mut process, || async {
-        Sql::connect(&url(&read(&file)?)).await?.query("SELECT 1").await.map(drop)
+        Sql::connect(&url(&read(&file)?))
+            .await?
+            .query("SELECT 1")
+            .await
+            .map(drop)
     })
     .await?;
     let written = read(&file)?;
-    Ok((Started { process, address: url(&written) }, format!("http://{}", written.admin)))
+    Ok((
+        Started {
+            process,
+            address: url(&written),
+        },
+        format!("http://{}", written.admin),
+    ))
 }
 
 fn read(file: &Path) -> Result<Written> {

@@ -19,7 +19,10 @@ pub async fn start(home: &Home, folder: &Path, port: u16) -> Result<Started> {
     let mut command = Command::new("java");
     command.args(["-Xmx384m", "-XX:+UseSerialGC", "-Dquarkus.http.host=127.0.0.1"]);
     command.arg(format!("-Dquarkus.http.port={port}"));
-    command.arg("-jar").arg(format!("apicurio-registry-app-{REGISTRY}-runner.jar")).current_dir(folder);
+    command
+        .arg("-jar")
+        .arg(format!("apicurio-registry-app-{REGISTRY}-runner.jar"))
+        .current_dir(folder);
     let mut process = Process::spawn("registry", command, &home.log("registry"), Some(&home.run()))?;
     let address = format!("http://127.0.0.1:{port}/apis/ccompat/v7");
     let registry = Registry::new(&address)?;

@@ -47,16 +47,34 @@ impl Comparison {
 pub async fn table(sql: &Sql, truth: &(dyn Truth + Sync)) -> Result<Comparison> {
     let (schema, table) = truth.table();
     let name = format!("{schema}.{table}");
-    let mut comparison = Comparison { table: name, topic: truth.topic(), rows: 0, differences: 0, examples: Vec::new() };
+    let mut comparison = Comparison {
+        table: name,
+        topic: truth.topic(),
+        rows: 0,
+        differences: 0,
+        examples: Vec::new(),
+    };
     let columns: Vec<String> = truth.columns().iter().map(|(name, _)| format!("\"{name}\"")).collect();
-    let order = truth.key().map_or_else(String::new, |key| format!(" ORDER BY {}", columns[key]));
+    let order = truth
+        .key()
+        .map_or_else(String::new, |key| format!(" ORDER BY {}", columns[key]));
     let query = format!("SELECT {} FROM \"{schema}\".\"{table}\"{order}", columns.join(", "));
     // With fewer digits a double precision number does not come back as it was; 2 is the most that Redshift allows.
     sql.execute("SET extra_float_digits TO 2").await?;
-    let mut rows = pin!(sql.client().simple_query_raw(&query).await.with_context(|| format!("cannot run `{query}`"))?);
+    let mut rows = pin!(
+        sql.client()
+            .simple_query_raw(&query)
+            .await
+            .with_context(|| format!("cannot run `{query}`"))?
+    );
     match truth.key() {
         Some(key) => {
-            let mut merge = Merge { truth, key, expected: truth.rows(), next: None };
+            let mut merge = Merge {
+                truth,
+                key,
+                expected: truth.rows(),
+                next: None,
+            };
             while let Some(message) = rows.try_next().await? {
                 if let Some(row) = row(&message) {
                     comparison.rows += 1;
@@ -108,11 +126,16 @@ impl Merge<'_> {
                     return comparison.differs(|| format!("too many: {}", shown(key)));
                 }
                 Ordering::Equal => {
-                    let place = expected.iter().zip(row).position(|(cell, text)| !cell.is(text.as_deref()));
+                    let place = expected
+                        .iter()
+                        .zip(row)
+                        .position(|(cell, text)| !cell.is(text.as_deref()));
                     if let Some(place) = place {
                         let column = self.truth.columns()[place].0;
                         let (cell, text) = (expected[place].clone(), row[place].clone());
-                        comparison.differs(|| format!("{}: `{column}` is {}, not {cell:?}", shown(key), shown(text.as_deref())));
+                        comparison.differs(|| {
+                            format!("{}: `{column}` is {}, not {cell:?}", shown(key), shown(text.as_deref()))
+                        });
                     }
                     return;
                 }
@@ -144,7 +167,10 @@ impl Bag {
     fn of(truth: &(dyn Truth + Sync)) -> Self {
         let mut bag = HashMap::new();
         for cells in truth.rows() {
-            let row: Row = cells.iter().map(|cell| (*cell != Cell::Null).then(|| cell.text())).collect();
+            let row: Row = cells
+                .iter()
+                .map(|cell| (*cell != Cell::Null).then(|| cell.text()))
+                .collect();
             *bag.entry(row).or_default() += 1;
         }
         Self(bag)
@@ -200,16 +226,33 @@ mod tests {
             self.1.len()
         }
         fn rows(&self) -> Box<dyn Iterator<Item = Vec<Cell>> + Send + '_> {
-            Box::new(self.1.iter().map(|(id, number)| vec![Cell::Int(*id), number.map_or(Cell::Null, Cell::Double)]))
+            Box::new(
+                self.1
+                    .iter()
+                    .map(|(id, number)| vec![Cell::Int(*id), number.map_or(Cell::Null, Cell::Double)]),
+            )
         }
     }
 
     fn compare(truth: &Small, found: &[(&str, Option<&str>)]) -> Comparison {
-        let mut comparison = Comparison { table: "s.t".into(), topic: "x", rows: 0, differences: 0, examples: Vec::new() };
-        let rows = found.iter().map(|(id, number)| vec![Some((*id).to_owned()), number.map(str::to_owned)]);
+        let mut comparison = Comparison {
+            table: "s.t".into(),
+            topic: "x",
+            rows: 0,
+            differences: 0,
+            examples: Vec::new(),
+        };
+        let rows = found
+            .iter()
+            .map(|(id, number)| vec![Some((*id).to_owned()), number.map(str::to_owned)]);
         match truth.key() {
             Some(key) => {
-                let mut merge = Merge { truth, key, expected: truth.rows(), next: None };
+                let mut merge = Merge {
+                    truth,
+                    key,
+                    expected: truth.rows(),
+                    next: None,
+                };
                 rows.for_each(|row| merge.take(&row, &mut comparison));
                 merge.rest(&mut comparison);
             }
@@ -226,8 +269,15 @@ mod tests {
     fn sees_what_is_missing_too_many_twice_or_different() {
         for key in [Some(0), None] {
             let truth = Small(key, vec![(1, None), (2, Some(0.00001)), (10, Some(2.0))]);
-            assert_eq!(compare(&truth, &[("1", None), ("2", Some("1e-05")), ("10", Some("2"))]).differences, 0);
-            assert_eq!(compare(&truth, &[("1", None), ("10", Some("2"))]).differences, 1, "one is missing");
+            assert_eq!(
+                compare(&truth, &[("1", None), ("2", Some("1e-05")), ("10", Some("2"))]).differences,
+                0
+            );
+            assert_eq!(
+                compare(&truth, &[("1", None), ("10", Some("2"))]).differences,
+                1,
+                "one is missing"
+            );
             assert_eq!(compare(&truth, &[]).differences, 3, "all are missing");
             let twice = [("1", None), ("1", None), ("2", Some("1e-05")), ("10", Some("2"))];
             assert_eq!(compare(&truth, &twice).differences, 1, "one is there twice");

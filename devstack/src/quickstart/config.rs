@@ -34,8 +34,20 @@ impl Settings {
     /// The warehouse's URL is not one.
     pub fn toml(&self) -> Result<String> {
         let connection = connection(&self.redshift)?;
-        let region = self.region.as_ref().map_or_else(String::new, |region| format!("region = \"{region}\"\n"));
-        let Self { kafka, registry, s3, bucket, target, s3_http, redshift_http, .. } = self;
+        let region = self
+            .region
+            .as_ref()
+            .map_or_else(String::new, |region| format!("region = \"{region}\"\n"));
+        let Self {
+            kafka,
+            registry,
+            s3,
+            bucket,
+            target,
+            s3_http,
+            redshift_http,
+            ..
+        } = self;
         Ok(format!(
             r#"# Written by ./quickstart; every key is explained in spolt.example.toml.
 [kafka]
@@ -90,7 +102,9 @@ envelope = "debezium"
 }
 
 fn connection(url: &str) -> Result<String> {
-    let parsed: tokio_postgres::Config = url.parse().with_context(|| format!("`{url}` is not a postgresql:// URL"))?;
+    let parsed: tokio_postgres::Config = url
+        .parse()
+        .with_context(|| format!("`{url}` is not a postgresql:// URL"))?;
     let Some(tokio_postgres::config::Host::Tcp(host)) = parsed.get_hosts().first() else {
         bail!("`{url}` names no host");
     };
@@ -99,7 +113,11 @@ fn connection(url: &str) -> Result<String> {
     let user = parsed.get_user().with_context(|| format!("`{url}` names no user"))?;
     let local = host == "127.0.0.1" || host == "localhost";
     let sslmode = if local { "disable" } else { "verify-full" };
-    let password = if parsed.get_password().is_some() { "password_env = \"REDSHIFT_PASSWORD\"\n" } else { "" };
+    let password = if parsed.get_password().is_some() {
+        "password_env = \"REDSHIFT_PASSWORD\"\n"
+    } else {
+        ""
+    };
     Ok(format!(
         "host = \"{host}\"\nport = {port}\ndatabase = \"{database}\"\nuser = \"{user}\"\n{password}sslmode = \"{sslmode}\"\n"
     ))
@@ -124,8 +142,14 @@ mod tests {
         };
         let text = settings.toml().unwrap();
         let parsed: toml::Table = text.parse().unwrap();
-        assert_eq!(parsed["redshift_spolt"]["connection"]["sslmode"].as_str(), Some("verify-full"));
-        assert_eq!(parsed["redshift_spolt"]["connection"]["password_env"].as_str(), Some("REDSHIFT_PASSWORD"));
+        assert_eq!(
+            parsed["redshift_spolt"]["connection"]["sslmode"].as_str(),
+            Some("verify-full")
+        );
+        assert_eq!(
+            parsed["redshift_spolt"]["connection"]["password_env"].as_str(),
+            Some("REDSHIFT_PASSWORD")
+        );
         assert!(!text.contains("secret"));
     }
 }

@@ -136,7 +136,10 @@ impl Seen {
         if self.loads.insert(load) {
             self.counts.entry(progress.topic).or_default().loads += 1;
         }
-        self.commits.entry(place).or_default().push(Commit { next: progress.next, at_ms: progress.committed_at_ms });
+        self.commits.entry(place).or_default().push(Commit {
+            next: progress.next,
+            at_ms: progress.committed_at_ms,
+        });
     }
 }
 
@@ -154,9 +157,20 @@ impl Follower {
     /// Follows the signals of `topics` and the progress of `target`.
     #[must_use]
     pub fn new(kafka: Kafka, topics: &[&str], target: &str) -> Self {
-        let waiting = topics.iter().map(|topic| format!("spolt.signals.{topic}")).chain([PROGRESS.to_owned()]).collect();
+        let waiting = topics
+            .iter()
+            .map(|topic| format!("spolt.signals.{topic}"))
+            .chain([PROGRESS.to_owned()])
+            .collect();
         let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
-        Self { kafka, topics, target: target.to_owned(), waiting, tails: Vec::new(), seen: Seen::default() }
+        Self {
+            kafka,
+            topics,
+            target: target.to_owned(),
+            waiting,
+            tails: Vec::new(),
+            seen: Seen::default(),
+        }
     }
 
     /// What has been seen so far.
@@ -183,7 +197,11 @@ impl Follower {
     #[must_use]
     pub fn covered(&self, ends: &Ends) -> (u64, u64, u64) {
         let count = |low: i64, to: i64| u64::try_from(to - low).unwrap_or(0);
-        let sum = |next: &dyn Fn(&Place) -> i64| ends.iter().map(|(place, (low, end))| count(*low, next(place).min(*end))).sum();
+        let sum = |next: &dyn Fn(&Place) -> i64| {
+            ends.iter()
+                .map(|(place, (low, end))| count(*low, next(place).min(*end)))
+                .sum()
+        };
         let claimed = sum(&|place| self.seen.claimed.get(place).copied().unwrap_or(0));
         (claimed, sum(&|place| self.seen.applied(place)), sum(&|_| i64::MAX))
     }
@@ -213,7 +231,13 @@ impl Follower {
         self.tails = tails;
         for message in messages {
             let Some(value) = message.payload() else { continue };
-            let bad = || format!("unexpected message in `{}` at offset `{}`", message.topic(), message.offset());
+            let bad = || {
+                format!(
+                    "unexpected message in `{}` at offset `{}`",
+                    message.topic(),
+                    message.offset()
+                )
+            };
             if message.topic() == PROGRESS {
                 let progress: Progress = serde_json::from_slice(value).with_context(bad)?;
                 if progress.target == self.target {
@@ -230,7 +254,12 @@ impl Follower {
     #[must_use]
     pub fn rows_within(&self, ends: &Ends) -> u64 {
         let within = |place: &Place, next: i64| ends.get(place).is_some_and(|(_, end)| next <= *end);
-        self.seen.rows_at.iter().filter(|(place, next, _)| within(place, *next)).map(|(_, _, rows)| rows).sum()
+        self.seen
+            .rows_at
+            .iter()
+            .filter(|(place, next, _)| within(place, *next))
+            .map(|(_, _, rows)| rows)
+            .sum()
     }
 }
 
@@ -258,6 +287,9 @@ mod tests {
         seen.progress(progress(0, 5, 1));
         seen.progress(progress(0, 9, 2));
         assert_eq!(seen.loads(), 2);
-        assert_eq!(seen.commits(&("x".into(), 0)), [Commit { next: 5, at_ms: 50 }, Commit { next: 9, at_ms: 90 }]);
+        assert_eq!(
+            seen.commits(&("x".into(), 0)),
+            [Commit { next: 5, at_ms: 50 }, Commit { next: 9, at_ms: 90 }]
+        );
     }
 }

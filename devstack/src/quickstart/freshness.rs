@@ -35,6 +35,12 @@ impl Freshness {
             let place = (all.len() * percent).div_ceil(100).max(1) - 1;
             all.get(place).copied().unwrap_or(0)
         };
-        Self { p50_ms: rank(50), p99_ms: rank(99), max_ms: rank(100), records: all.len(), missing: delivered.len() - all.len() }
+        Self {
+            p50_ms: rank(50),
+            p99_ms: rank(99),
+            max_ms: rank(100),
+            records: all.len(),
+            missing: delivered.len() - all.len(),
+        }
     }
 }

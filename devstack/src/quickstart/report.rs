@@ -46,7 +46,13 @@ impl fmt::Display for Report<'_> {
         writeln!(f, "\n{}\n", self.tables())?;
         writeln!(f, "{}\n", self.rates())?;
         let seconds = |millis: i64| format!("{}.{:02} s", millis / 1000, millis % 1000 / 10);
-        let Freshness { p50_ms, p99_ms, max_ms, records, missing } = self.steady;
+        let Freshness {
+            p50_ms,
+            p99_ms,
+            max_ms,
+            records,
+            missing,
+        } = self.steady;
         let per_second = thousands(self.steady_rate.into());
         writeln!(
             f,
@@ -57,10 +63,17 @@ impl fmt::Display for Report<'_> {
             thousands(records as u64),
         )?;
         if missing > 0 {
-            writeln!(f, "{} records of the steady phase are in no commit", thousands(missing as u64))?;
+            writeln!(
+                f,
+                "{} records of the steady phase are in no commit",
+                thousands(missing as u64)
+            )?;
         }
         match self.differences() {
-            0 => write!(f, "No differences: after the backlog and after the steady phase every row equals the truth."),
+            0 => write!(
+                f,
+                "No differences: after the backlog and after the steady phase every row equals the truth."
+            ),
             count => write!(f, "{} DIFFERENCES between the tables and the truth.", thousands(count)),
         }
     }
@@ -68,11 +81,24 @@ impl fmt::Display for Report<'_> {
 
 impl Report<'_> {
     fn differences(&self) -> u64 {
-        self.first.iter().chain(self.second).map(|comparison| comparison.differences).sum()
+        self.first
+            .iter()
+            .chain(self.second)
+            .map(|comparison| comparison.differences)
+            .sum()
     }
 
     fn tables(&self) -> Table {
-        let mut table = table(&["table", "events", "objects", "bytes", "claims", "loads", "rows", "differences"]);
+        let mut table = table(&[
+            "table",
+            "events",
+            "objects",
+            "bytes",
+            "claims",
+            "loads",
+            "rows",
+            "differences",
+        ]);
         let mut sums = [0; 7];
         for (first, second) in self.first.iter().zip(self.second) {
             let counts = self.seen.of(second.topic);
@@ -111,7 +137,10 @@ impl Report<'_> {
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table
+        .load_preset(presets::ASCII_MARKDOWN)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }

@@ -51,7 +51,13 @@ pub fn of(flights: &[Flight], seed: u64) -> Vec<Moment> {
     let mut all = Vec::with_capacity(flights.len() * 3);
     for (index, flight) in flights.iter().enumerate() {
         let index = u32::try_from(index).expect("invariant: the file has a third of a million lines");
-        life(index, flight, seed, &mut |at, kind| all.push(Moment { at, flight: index, kind }));
+        life(index, flight, seed, &mut |at, kind| {
+            all.push(Moment {
+                at,
+                flight: index,
+                kind,
+            })
+        });
     }
     all.sort_unstable();
     all

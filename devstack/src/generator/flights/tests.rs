@@ -8,7 +8,10 @@ use apache_avro::{Schema, from_avro_datum};
 use super::super::source::{Flight, Time};
 use super::*;
 
-const SCHEMAS: Schemas = Schemas { key: 1, value: 0x0102_0304 };
+const SCHEMAS: Schemas = Schemas {
+    key: 1,
+    value: 0x0102_0304,
+};
 
 #[derive(Default)]
 struct Collected(Vec<Owned>);
@@ -60,10 +63,17 @@ fn source(count: usize) -> Arc<Source> {
             distance: 1400,
             hour: 5,
             minute: 15,
-            time_hour: Time { text: jiff::Timestamp::from_microsecond(micros).unwrap().to_string().into(), micros },
+            time_hour: Time {
+                text: jiff::Timestamp::from_microsecond(micros).unwrap().to_string().into(),
+                micros,
+            },
         }
     };
-    Arc::new(Source { flights: (0..count).map(flight).collect(), weather: Vec::new(), planes: Vec::new() })
+    Arc::new(Source {
+        flights: (0..count).map(flight).collect(),
+        weather: Vec::new(),
+        planes: Vec::new(),
+    })
 }
 
 fn run(count: usize, steady: u64) -> (Flights, Vec<Owned>) {
@@ -71,7 +81,9 @@ fn run(count: usize, steady: u64) -> (Flights, Vec<Owned>) {
     let mut out = Collected::default();
     flights.drain(&mut out).unwrap();
     for change in 0..steady {
-        flights.steady(1_800_000_000_000_000 + i64::try_from(change).unwrap() * 1000, &mut out).unwrap();
+        flights
+            .steady(1_800_000_000_000_000 + i64::try_from(change).unwrap() * 1000, &mut out)
+            .unwrap();
     }
     (flights, out.0)
 }
@@ -79,26 +91,42 @@ fn run(count: usize, steady: u64) -> (Flights, Vec<Owned>) {
 fn read(schema: &Schema, id: u32, bytes: &[u8]) -> Vec<(String, Value)> {
     assert_eq!((bytes[0], &bytes[1..5]), (0, id.to_be_bytes().as_slice()));
     let mut rest = &bytes[5..];
-    let Value::Record(fields) = from_avro_datum(schema, &mut rest, None).unwrap() else { panic!("not a record") };
+    let Value::Record(fields) = from_avro_datum(schema, &mut rest, None).unwrap() else {
+        panic!("not a record")
+    };
     assert!(rest.is_empty(), "bytes are left over");
     fields
 }
 
 fn field<'a>(fields: &'a [(String, Value)], name: &str) -> &'a Value {
-    let value = &fields.iter().find(|(field, _)| field == name).unwrap_or_else(|| panic!("no field {name}")).1;
-    if let Value::Union(_, inner) = value { inner } else { value }
+    let value = &fields
+        .iter()
+        .find(|(field, _)| field == name)
+        .unwrap_or_else(|| panic!("no field {name}"))
+        .1;
+    if let Value::Union(_, inner) = value {
+        inner
+    } else {
+        value
+    }
 }
 
 fn cell(kind: super::super::avro::Type, value: &Value) -> Cell {
     use super::super::avro::Type;
-    let value = if let Value::Union(_, inner) = value { inner } else { value };
+    let value = if let Value::Union(_, inner) = value {
+        inner
+    } else {
+        value
+    };
     match (kind, value) {
         (_, Value::Null) => Cell::Null,
         (Type::OptDate, Value::Int(days)) => Cell::Date(*days),
         (_, Value::Int(number)) => Cell::Int((*number).into()),
         (Type::MicroTimestamp, Value::Long(micros)) => Cell::Timestamp(*micros),
         (_, Value::Long(number)) => Cell::Int(*number),
-        (Type::OptZoned, Value::String(text)) => Cell::Instant(text.parse::<jiff::Timestamp>().unwrap().as_microsecond()),
+        (Type::OptZoned, Value::String(text)) => {
+            Cell::Instant(text.parse::<jiff::Timestamp>().unwrap().as_microsecond())
+        }
         (_, Value::String(text)) => Cell::Text(text.clone()),
         (_, Value::Boolean(value)) => Cell::Bool(*value),
         (_, Value::Double(number)) => Cell::Double(*number),
@@ -119,10 +147,16 @@ fn replay(records: &[Owned]) -> BTreeMap<i64, Vec<Cell>> {
     for partition in 0..i32::try_from(FLIGHTS_PARTITIONS).unwrap() {
         for record in records.iter().filter(|record| record.partition == partition) {
             let key = read(&key_schema, SCHEMAS.key, &record.key);
-            let Value::Long(id) = field(&key, "id") else { panic!("the key has no id") };
+            let Value::Long(id) = field(&key, "id") else {
+                panic!("the key has no id")
+            };
             let Some(value) = &record.value else { continue };
             let envelope = read(&value_schema, SCHEMAS.value, value);
-            match (field(&envelope, "op"), field(&envelope, "before"), field(&envelope, "after")) {
+            match (
+                field(&envelope, "op"),
+                field(&envelope, "before"),
+                field(&envelope, "after"),
+            ) {
                 (Value::String(op), Value::Null, Value::Record(after)) if op == "c" || op == "u" => {
                     let exists = rows.contains_key(id);
                     assert_eq!(exists, op == "u", "op {op} of {id}");
@@ -160,14 +194,32 @@ fn every_kind_of_change_happens() {
     let (flights, records) = run(3_000, 0);
     let tombstones = records.iter().filter(|record| record.value.is_none()).count();
     let moved = flights.rows.keys().filter(|id| **id > MOVED).count();
-    let cancelled = source(3_000).flights.iter().filter(|flight| flight.dep_time.is_none()).count();
-    let again = flights.rows.values().filter(|row| source(3_000).flights[row.flight as usize].dep_time.is_none()).count();
+    let cancelled = source(3_000)
+        .flights
+        .iter()
+        .filter(|flight| flight.dep_time.is_none())
+        .count();
+    let again = flights
+        .rows
+        .values()
+        .filter(|row| source(3_000).flights[row.flight as usize].dep_time.is_none())
+        .count();
     assert!(moved > 5 && again > 20, "{moved} moved, {again} again");
     assert!(tombstones > cancelled + moved, "some are cancelled twice");
-    let header = |name: &str| records.iter().filter(|r| r.header.as_ref().is_some_and(|(n, _)| n == name)).count();
+    let header = |name: &str| {
+        records
+            .iter()
+            .filter(|r| r.header.as_ref().is_some_and(|(n, _)| n == name))
+            .count()
+    };
     assert_eq!(header("__debezium.oldkey"), moved);
     assert_eq!(header("__debezium.newkey"), 2 * moved);
-    assert!(records.iter().filter_map(|r| r.header.as_ref()).all(|(_, json)| json.starts_with("{\"id\":")));
+    assert!(
+        records
+            .iter()
+            .filter_map(|r| r.header.as_ref())
+            .all(|(_, json)| json.starts_with("{\"id\":"))
+    );
 }
 
 #[test]
@@ -182,7 +234,11 @@ fn a_tombstone_follows_every_delete_in_its_partition() {
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
     let ((_, one), (_, two)) = (run(500, 100), run(500, 100));
-    assert!(one.iter().zip(&two).all(|(a, b)| a.key == b.key && a.value == b.value && a.time_ms == b.time_ms));
+    assert!(
+        one.iter()
+            .zip(&two)
+            .all(|(a, b)| a.key == b.key && a.value == b.value && a.time_ms == b.time_ms)
+    );
     assert_eq!(one.len(), two.len());
 }
 
@@ -191,7 +247,13 @@ fn the_schema_is_the_one_that_a_real_debezium_registered_but_for_the_table() {
     // Source, transaction and the frame around the row, as captured from Debezium 3.6.3.Final.
     let real: serde_json::Value = serde_json::from_str(include_str!("real_envelope.avsc")).unwrap();
     let own: serde_json::Value = serde_json::from_str(&envelope::value_schema()).unwrap();
-    for (real, own) in real["fields"].as_array().unwrap().iter().zip(own["fields"].as_array().unwrap()).skip(1) {
+    for (real, own) in real["fields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(own["fields"].as_array().unwrap())
+        .skip(1)
+    {
         assert_eq!(real, own);
     }
     let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
