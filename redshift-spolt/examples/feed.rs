@@ -62,7 +62,15 @@ fn plan(wide: bool) -> Plan {
         column("departs", ColumnType::TimestampTz, None, None),
         column("delay", ColumnType::Integer, None, None),
         column("distance", ColumnType::Double, None, None),
-        column("price", ColumnType::Decimal { precision: 12, scale: 2 }, None, None),
+        column(
+            "price",
+            ColumnType::Decimal {
+                precision: 12,
+                scale: 2,
+            },
+            None,
+            None,
+        ),
         column("at", ColumnType::Time, None, None),
         column("doc", ColumnType::Super, None, None),
         column("raw", ColumnType::Varbyte { limit: Some(64) }, None, None),
@@ -79,12 +87,17 @@ fn row(csv: &mut String, partition: i32, partitions: i64, offset: i64, arguments
     // All events of a key lie in one partition.
     let id = (event / partitions) % (keys / partitions) * partitions + i64::from(partition);
     if event % 97 == 13 {
-        let _ = write!(csv, "d,0,{partition},{offset},0,2026-01-02 03:04:05.678,~,{id},~,~,~,~,~,~,~,~,~,~");
+        let _ = write!(
+            csv,
+            "d,0,{partition},{offset},0,2026-01-02 03:04:05.678,~,{id},~,~,~,~,~,~,~,~,~,~"
+        );
     } else {
         let _ = write!(
             csv,
             "u,0,{partition},{offset},0,2026-01-02 03:04:05.678,~,{id},\"carrier, {event}\",\"JFK\",2026-01-02 03:04:05.1+00,{},{}.5,{}.25,12:13:14.5,\"{{\"\"n\"\":{event}}}\",\"00ff\",t",
-            event % 300, event % 5000, event % 900
+            event % 300,
+            event % 5000,
+            event % 900
         );
     }
     csv.push_str(if arguments.wide { ",\"tail\"\n" } else { "\n" });
@@ -98,14 +111,26 @@ async fn main() -> anyhow::Result<()> {
     let kafka = Kafka::new(&config.kafka, "feed", &readiness)?;
     let store = S3Store::new(&config.s3, Arc::new(RealWorld), &readiness).await;
     let signals = config.signals.topic_for(&arguments.topic);
-    kafka.ensure_signal_topic(&signals, u32::try_from(arguments.partitions)?, config.signals.replication_factor).await?;
+    kafka
+        .ensure_signal_topic(
+            &signals,
+            u32::try_from(arguments.partitions)?,
+            config.signals.replication_factor,
+        )
+        .await?;
     let plan = plan(arguments.wide);
     put(&store, plan_key(&config.s3.prefix, &plan.id()), plan.document()).await?;
     let started = std::time::Instant::now();
     for partition in 0..arguments.partitions {
-        feed(&arguments, &config, &kafka, &store, &plan, &signals, partition).await.with_context(|| format!("partition {partition}"))?;
+        feed(&arguments, &config, &kafka, &store, &plan, &signals, partition)
+            .await
+            .with_context(|| format!("partition {partition}"))?;
     }
-    println!("{} events in {:.1} s", arguments.events, started.elapsed().as_secs_f64());
+    println!(
+        "{} events in {:.1} s",
+        arguments.events,
+        started.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 
@@ -126,7 +151,11 @@ async fn feed(
         partition: Partition(partition),
     };
     let log = kafka.signal_log();
-    let send = async |claim: Claim| log.append(signals, Partition(partition), Vec::new(), claim.encode()).await.map(drop);
+    let send = async |claim: Claim| {
+        log.append(signals, Partition(partition), Vec::new(), claim.encode())
+            .await
+            .map(drop)
+    };
     if arguments.from == 0 {
         send(Claim::new(Kind::Genesis, &lineage, Offset(0), Offset(0))).await?;
     }
@@ -139,7 +168,14 @@ async fn feed(
         (start..next).for_each(|offset| row(&mut csv, partition, partitions, offset, arguments));
         let body = zstd::encode_all(csv.as_bytes(), 1)?;
         let digest: [u8; 32] = Sha256::digest(&body).into();
-        let key = object_key(&config.s3.prefix, &lineage, Offset(start), Offset(next), &hex(&digest), Compression::Zstd);
+        let key = object_key(
+            &config.s3.prefix,
+            &lineage,
+            Offset(start),
+            Offset(next),
+            &hex(&digest),
+            Compression::Zstd,
+        );
         let bytes = body.len() as u64;
         put(store, key.clone(), body).await?;
         let rows = u64::try_from(next - start)?;
@@ -170,14 +206,24 @@ async fn feed(
         if arguments.zombies {
             send(sent[sent.len() / 2].clone()).await?;
         }
-        start = if arguments.zombies && next < end && next - start > 10 { next - 7 } else { next };
+        start = if arguments.zombies && next < end && next - start > 10 {
+            next - 7
+        } else {
+            next
+        };
     }
     Ok(())
 }
 
 async fn put(store: &S3Store, key: String, body: Vec<u8>) -> anyhow::Result<()> {
     let sha256 = Sha256::digest(&body).into();
-    let object = PutObject { key, body: body.into(), sha256, content_type: "application/octet-stream", metadata: Vec::new() };
+    let object = PutObject {
+        key,
+        body: body.into(),
+        sha256,
+        content_type: "application/octet-stream",
+        metadata: Vec::new(),
+    };
     store.put_if_absent(object).await?;
     Ok(())
 }

@@ -101,7 +101,11 @@ fn ready(limits: redshift_spolt::load::machine::Limits) -> (Machine, Vec<Action>
 }
 
 fn signal(partition: i32, offset: i64, claim: common::claim::Claim) -> Event {
-    Event::Signal { partition: Partition(partition), offset: Offset(offset), claim: Arc::new(claim) }
+    Event::Signal {
+        partition: Partition(partition),
+        offset: Offset(offset),
+        claim: Arc::new(claim),
+    }
 }
 
 #[test]
@@ -119,24 +123,47 @@ fn a_gap_halts_its_lineage_and_the_others_go_on() {
     });
     let (partition, text) = alarm.unwrap();
     assert_eq!(partition, Some(Partition(0)));
-    assert!(text.contains("gap in the signal log") && text.contains("offset `5`") && text.contains("hint: "), "{text}");
-    assert!(actions.contains(&Action::StopSignals { partition: Partition(0) }));
+    assert!(
+        text.contains("gap in the signal log") && text.contains("offset `5`") && text.contains("hint: "),
+        "{text}"
+    );
+    assert!(actions.contains(&Action::StopSignals {
+        partition: Partition(0)
+    }));
     actions.clear();
     machine.step(100, Event::Tick, &mut actions);
-    let Some(Action::Load(load)) = actions.pop() else { panic!("no load: {actions:?}") };
+    let Some(Action::Load(load)) = actions.pop() else {
+        panic!("no load: {actions:?}")
+    };
     assert_eq!(load.rows(), 7, "what came before the gap is still good");
 }
 
 #[test]
 fn a_log_that_lost_its_beginning_needs_the_operators_word() {
     let (mut machine, mut actions) = ready(limits(10));
-    machine.step(0, Event::LogBegins { partition: Partition(0), low: Offset(4) }, &mut actions);
-    assert!(actions.iter().any(|action| matches!(action, Action::Alarm { partition: Some(Partition(0)), .. })));
+    machine.step(
+        0,
+        Event::LogBegins {
+            partition: Partition(0),
+            low: Offset(4),
+        },
+        &mut actions,
+    );
+    assert!(actions.iter().any(|action| matches!(
+        action,
+        Action::Alarm {
+            partition: Some(Partition(0)),
+            ..
+        }
+    )));
     // The genesis that is left could be a later, void one.
     actions.clear();
     machine.step(0, signal(0, 4, bare(Kind::Genesis, 0, 9, 9)), &mut actions);
     machine.step(100, Event::Tick, &mut actions);
-    assert!(!actions.iter().any(|action| matches!(action, Action::Load(_))), "{actions:?}");
+    assert!(
+        !actions.iter().any(|action| matches!(action, Action::Load(_))),
+        "{actions:?}"
+    );
 }
 
 #[test]
@@ -145,10 +172,16 @@ fn loads_start_by_age_or_by_amount_and_wait_after_failures() {
     let plan = narrow().id();
     machine.step(0, signal(0, 0, bare(Kind::Genesis, 0, 0, 0)), &mut actions);
     machine.step(0, signal(0, 1, data(0, 0, 3, &plan)), &mut actions);
-    assert!(actions.iter().all(|action| *action == Action::WakeAt(10)), "{actions:?}");
+    assert!(
+        actions.iter().all(|action| *action == Action::WakeAt(10)),
+        "{actions:?}"
+    );
     actions.clear();
     machine.step(1, signal(0, 2, data(0, 3, 5, &plan)), &mut actions);
-    assert!(matches!(actions.as_slice(), [Action::Load(_)]), "three claims are as many as a load takes: {actions:?}");
+    assert!(
+        matches!(actions.as_slice(), [Action::Load(_)]),
+        "three claims are as many as a load takes: {actions:?}"
+    );
     actions.clear();
     machine.step(2, Event::Loaded(Outcome::Retry(Failure::retry("1023"))), &mut actions);
     assert_eq!(actions, [Action::WakeAt(502)]);
@@ -164,10 +197,18 @@ fn a_failure_that_could_be_anybodys_is_separated_by_lineage() {
     let (mut machine, mut actions) = ready(limits(10));
     let plan = narrow().id();
     for partition in 0..2 {
-        machine.step(0, signal(partition, 0, bare(Kind::Genesis, partition, 0, 0)), &mut actions);
+        machine.step(
+            0,
+            signal(partition, 0, bare(Kind::Genesis, partition, 0, 0)),
+            &mut actions,
+        );
         machine.step(0, signal(partition, 1, data(partition, 0, 3, &plan)), &mut actions);
     }
-    let halt = || Outcome::Halt { failure: Failure::halt("count"), partition: None, separable: true };
+    let halt = || Outcome::Halt {
+        failure: Failure::halt("count"),
+        partition: None,
+        separable: true,
+    };
     let load = |machine: &mut Machine, now: i64, event: Event| {
         let mut actions = Vec::new();
         machine.step(now, event, &mut actions);
@@ -178,8 +219,21 @@ fn a_failure_that_could_be_anybodys_is_separated_by_lineage() {
         (load.unwrap_or_default(), actions)
     };
     assert_eq!(load(&mut machine, 20, Event::Tick).0, [Partition(0), Partition(1)]);
-    assert_eq!(load(&mut machine, 21, Event::Loaded(halt())).0, [Partition(0)], "one alone");
+    assert_eq!(
+        load(&mut machine, 21, Event::Loaded(halt())).0,
+        [Partition(0)],
+        "one alone"
+    );
     let (next, actions) = load(&mut machine, 22, Event::Loaded(halt()));
-    assert!(actions.iter().any(|action| matches!(action, Action::Alarm { partition: Some(Partition(0)), .. })), "{actions:?}");
+    assert!(
+        actions.iter().any(|action| matches!(
+            action,
+            Action::Alarm {
+                partition: Some(Partition(0)),
+                ..
+            }
+        )),
+        "{actions:?}"
+    );
     assert_eq!(next, [Partition(1)], "the other goes on");
 }

@@ -14,7 +14,10 @@ use support::{narrow, wide};
 
 /// Runs random logs, the `lost`th claim removed where asked, and tells what went wrong first.
 fn first_violation(rivals: bool, damage: bool) -> Option<String> {
-    let mut runner = TestRunner::new_with_rng(Config::default(), proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha));
+    let mut runner = TestRunner::new_with_rng(
+        Config::default(),
+        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+    );
     let plans = [narrow().id(), wide().id()];
     for _ in 0..400 {
         let cuts = cuts().new_tree(&mut runner).ok()?.current();
@@ -25,7 +28,10 @@ fn first_violation(rivals: bool, damage: bool) -> Option<String> {
         }
         let logs = vec![damaged];
         let mut warehouse = Warehouse::default();
-        let mut loaders = [Loader::new(1, limits(5), Policy::default()), Loader::new(1, limits(5), Policy::default())];
+        let mut loaders = [
+            Loader::new(1, limits(5), Policy::default()),
+            Loader::new(1, limits(5), Policy::default()),
+        ];
         let guarded = !Mutant::NoLockNoCompareAndSet.is_on();
         for round in 0..60 {
             if rivals && round % 2 == 0 {
@@ -45,8 +51,17 @@ fn first_violation(rivals: bool, damage: bool) -> Option<String> {
             return Some(format!("{row:?} applied {times} times"));
         }
         let halted = loaders.iter().any(|loader| !loader.alarms.is_empty());
-        let end = warehouse.state.lineages.values().map(|checkpoint| checkpoint.position.next.0).max().unwrap_or(0);
-        if let Some((row, _)) = expected(&[whole.clone()]).iter().find(|(row, _)| row.1 < end && !warehouse.applied.contains_key(row)) {
+        let end = warehouse
+            .state
+            .lineages
+            .values()
+            .map(|checkpoint| checkpoint.position.next.0)
+            .max()
+            .unwrap_or(0);
+        if let Some((row, _)) = expected(&[whole.clone()])
+            .iter()
+            .find(|(row, _)| row.1 < end && !warehouse.applied.contains_key(row))
+        {
             return Some(format!("{row:?} lost"));
         }
         if !damage && (halted || warehouse.applied != expected(&logs)) {

@@ -18,13 +18,20 @@ use sqlparser::dialect::{PostgreSqlDialect, RedshiftSqlDialect};
 use sqlparser::parser::Parser;
 use support::{bare, data, narrow, plans, wide};
 
-const CAPS: Caps = Caps { claims: 100, rows: 1_000_000, bytes: 1 << 30 };
+const CAPS: Caps = Caps {
+    claims: 100,
+    rows: 1_000_000,
+    bytes: 1 << 30,
+};
 
 fn load(queues: Vec<(Option<i64>, Vec<Claim>)>) -> LoadPlan {
     let queues: Vec<(Option<Position>, VecDeque<Pending>)> = queues
         .into_iter()
         .map(|(at, claims)| {
-            let at = at.map(|next| Position { incarnation: Incarnation(0), next: Offset(next) });
+            let at = at.map(|next| Position {
+                incarnation: Incarnation(0),
+                next: Offset(next),
+            });
             let pending = claims.into_iter().enumerate().map(|(index, claim)| Pending {
                 signal: Offset(i64::try_from(index).unwrap()),
                 arrived_ms: 0,
@@ -36,14 +43,21 @@ fn load(queues: Vec<(Option<i64>, Vec<Claim>)>) -> LoadPlan {
     let offers: Vec<Offer<'_>> = queues
         .iter()
         .enumerate()
-        .map(|(index, (at, queue))| Offer { partition: Partition(i32::try_from(index).unwrap()), at: *at, queue })
+        .map(|(index, (at, queue))| Offer {
+            partition: Partition(i32::try_from(index).unwrap()),
+            at: *at,
+            queue,
+        })
         .collect();
     run::plan(&offers, CAPS, Policy::default()).unwrap()
 }
 
 fn target(mode: Mode) -> Target {
     Target {
-        table: TableName { schema: "public".into(), name: "orders".into() },
+        table: TableName {
+            schema: "public".into(),
+            name: "orders".into(),
+        },
         state_schema: "spolt".into(),
         create_schemas: true,
         mode,
@@ -52,13 +66,18 @@ fn target(mode: Mode) -> Target {
 }
 
 fn row(plan: Option<&Plan>) -> TableRow {
-    TableRow { serial: 7, generation: "first".into(), plan: plan.map(Plan::id) }
+    TableRow {
+        serial: 7,
+        generation: "first".into(),
+        plan: plan.map(Plan::id),
+    }
 }
 
 fn compiled(mode: Mode, load: &LoadPlan, row: Option<&TableRow>, known: Option<&Plan>, catalog: &[Present]) -> Script {
     let plans = plans();
-    let manifests: Vec<(String, String)> =
-        (0..load.groups.len()).map(|part| ("lake".to_owned(), format!("raw/_manifests/main/L-{part}.json"))).collect();
+    let manifests: Vec<(String, String)> = (0..load.groups.len())
+        .map(|part| ("lake".to_owned(), format!("raw/_manifests/main/L-{part}.json")))
+        .collect();
     let facts = Facts {
         load,
         load_id: "L",
@@ -75,13 +94,29 @@ fn compiled(mode: Mode, load: &LoadPlan, row: Option<&TableRow>, known: Option<&
 
 fn shown(script: &Script) -> String {
     let show = |statement: &redshift_spolt::load::statements::Statement| {
-        format!("-- {:?} expects {:?}\n{};\n", statement.purpose, statement.expect, statement.sql)
+        format!(
+            "-- {:?} expects {:?}\n{};\n",
+            statement.purpose, statement.expect, statement.sql
+        )
     };
-    script.before.iter().chain(&script.transaction).map(show).collect::<Vec<_>>().join("\n")
+    script
+        .before
+        .iter()
+        .chain(&script.transaction)
+        .map(show)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn present(name: &str, ty: &str, width: Option<u32>) -> Present {
-    Present { name: name.into(), ty: ty.into(), width, precision: None, scale: None, nullable: name != "id" }
+    Present {
+        name: name.into(),
+        ty: ty.into(),
+        width,
+        precision: None,
+        scale: None,
+        nullable: name != "id",
+    }
 }
 
 fn narrow_catalog() -> Vec<Present> {
@@ -100,28 +135,40 @@ fn narrow_catalog() -> Vec<Present> {
 fn eventful() -> (LoadPlan, TableRow) {
     let (a, b) = (narrow().id(), wide().id());
     let load = load(vec![
-        (Some(10), vec![data(0, 5, 20, &a), data(0, 20, 30, &b), data(0, 25, 40, &b)]),
+        (
+            Some(10),
+            vec![data(0, 5, 20, &a), data(0, 20, 30, &b), data(0, 25, 40, &b)],
+        ),
         (Some(3), vec![data(1, 3, 9, &a), bare(Kind::Skip, 1, 9, 12)]),
     ]);
     (load, row(Some(&narrow())))
 }
 
 fn scripts() -> Vec<(&'static str, Script)> {
-    let first = load(vec![(None, vec![bare(Kind::Genesis, 0, 0, 0), data(0, 0, 4, &narrow().id())])]);
+    let first = load(vec![(
+        None,
+        vec![bare(Kind::Genesis, 0, 0, 0), data(0, 0, 4, &narrow().id())],
+    )]);
     let (later, row) = eventful();
     let skips = load(vec![(Some(10), vec![bare(Kind::Skip, 0, 10, 15)])]);
     let narrow = narrow();
     vec![
         ("first_upsert", compiled(Mode::Upsert, &first, None, None, &[])),
         ("first_append", compiled(Mode::Append, &first, None, None, &[])),
-        ("eventful_upsert", compiled(Mode::Upsert, &later, Some(&row), Some(&narrow), &narrow_catalog())),
+        (
+            "eventful_upsert",
+            compiled(Mode::Upsert, &later, Some(&row), Some(&narrow), &narrow_catalog()),
+        ),
         ("eventful_append", {
             let mut catalog = narrow_catalog();
             catalog.push(present("_kafka_op", "character varying", Some(1)));
             catalog.push(present("_kafka_timestamp", "timestamp without time zone", None));
             compiled(Mode::Append, &later, Some(&row), Some(&narrow), &catalog)
         }),
-        ("no_rows", compiled(Mode::Upsert, &skips, Some(&row), Some(&narrow), &[])),
+        (
+            "no_rows",
+            compiled(Mode::Upsert, &skips, Some(&row), Some(&narrow), &[]),
+        ),
     ]
 }
 
@@ -153,17 +200,38 @@ fn the_order_is_that_of_rule_17() {
         Purpose::CreateSchema | Purpose::Widen => panic!("{purpose:?} stands inside the transaction"),
     };
     for (name, script) in scripts() {
-        let ranks: Vec<i32> = script.transaction.iter().map(|statement| rank(statement.purpose)).collect();
+        let ranks: Vec<i32> = script
+            .transaction
+            .iter()
+            .map(|statement| rank(statement.purpose))
+            .collect();
         assert!(ranks.is_sorted(), "{name}: {ranks:?}");
-        assert!(script.before.iter().all(|s| matches!(s.purpose, Purpose::CreateSchema | Purpose::Widen)), "{name}");
+        assert!(
+            script
+                .before
+                .iter()
+                .all(|s| matches!(s.purpose, Purpose::CreateSchema | Purpose::Widen)),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn nothing_inside_the_block_commits_and_nothing_is_unknown_to_postgresql() {
     let forbidden = [
-        "TRUNCATE", "VACUUM", "ALTER COLUMN", "APPEND", "QUALIFY", "MERGE", "RETURNING", "ON CONFLICT", "IGNORE NULLS", "SAVEPOINT",
-        "CREATE DATABASE", "\\", "PRIMARY KEY",
+        "TRUNCATE",
+        "VACUUM",
+        "ALTER COLUMN",
+        "APPEND",
+        "QUALIFY",
+        "MERGE",
+        "RETURNING",
+        "ON CONFLICT",
+        "IGNORE NULLS",
+        "SAVEPOINT",
+        "CREATE DATABASE",
+        "\\",
+        "PRIMARY KEY",
     ];
     for (name, script) in scripts() {
         for statement in &script.transaction {
@@ -171,9 +239,16 @@ fn nothing_inside_the_block_commits_and_nothing_is_unknown_to_postgresql() {
             for word in forbidden {
                 assert!(!text.contains(word), "{name}: {:?} holds {word}", statement.purpose);
             }
-            assert!(!statement.sql.trim_end().ends_with(';') && !statement.sql.contains(";\n"), "{name}: one statement per message");
+            assert!(
+                !statement.sql.trim_end().ends_with(';') && !statement.sql.contains(";\n"),
+                "{name}: one statement per message"
+            );
         }
-        let ends = script.transaction.iter().filter(|s| matches!(s.purpose, Purpose::Begin | Purpose::Commit)).count();
+        let ends = script
+            .transaction
+            .iter()
+            .filter(|s| matches!(s.purpose, Purpose::Begin | Purpose::Commit))
+            .count();
         assert_eq!(ends, 2);
     }
 }
@@ -212,10 +287,16 @@ fn a_vanished_target_and_a_changed_type_stop_the_table() {
         now_ms: 0,
     };
     let gone = compile(&target(Mode::Upsert), &facts).unwrap_err().to_string();
-    assert!(gone.contains("target table is gone") && gone.contains("public.orders") && gone.contains("hint: "), "{gone}");
+    assert!(
+        gone.contains("target table is gone") && gone.contains("public.orders") && gone.contains("hint: "),
+        "{gone}"
+    );
     let mut catalog = narrow_catalog();
     catalog[0].ty = "integer".into();
     facts.catalog = &catalog;
     let differs = compile(&target(Mode::Upsert), &facts).unwrap_err().to_string();
-    assert!(differs.contains("`integer`, the source now as `BIGINT`") && differs.contains("column `id`"), "{differs}");
+    assert!(
+        differs.contains("`integer`, the source now as `BIGINT`") && differs.contains("column `id`"),
+        "{differs}"
+    );
 }

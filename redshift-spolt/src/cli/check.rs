@@ -49,27 +49,44 @@ pub(super) async fn check(config: Config, settings: Settings) -> Result<(), Erro
     if let Some(mut session) = findings.tell("Redshift lets us in", session) {
         warehouse(&settings, &world, &mut *session, probe, &mut findings).await;
     }
-    if findings.failed > 0 { Err(Error::Check(findings.failed)) } else { Ok(()) }
+    if findings.failed > 0 {
+        Err(Error::Check(findings.failed))
+    } else {
+        Ok(())
+    }
 }
 
 async fn topics(config: &Config, settings: &Settings, world: &open::World, findings: &mut Findings) {
     let tables = open::topics(config, settings, &world.kafka).await;
-    for (topic, table) in findings.tell("every topic has a table of its own", tables).unwrap_or_default() {
+    for (topic, table) in findings
+        .tell("every topic has a table of its own", tables)
+        .unwrap_or_default()
+    {
         let signals = config.signals.topic_for(&topic);
         let what = format!("signal topic `{signals}` (for {table}) is readable");
         let found = match world.kafka.topic(&signals).await {
             Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(Failure::retry("it does not exist yet").hint("s3-spolt creates it when it begins with the topic")),
+            Ok(None) => {
+                Err(Failure::retry("it does not exist yet").hint("s3-spolt creates it when it begins with the topic"))
+            }
             Err(failure) => Err(failure),
         };
         if findings.tell(&what, found).is_none() {
             continue;
         }
-        for finding in world.kafka.check_topic(&signals, TopicRole::Signal).await.unwrap_or_default() {
+        for finding in world
+            .kafka
+            .check_topic(&signals, TopicRole::Signal)
+            .await
+            .unwrap_or_default()
+        {
             if config.kafka.allow_unsafe_topics {
                 println!("warning {finding}");
             } else {
-                findings.tell::<()>(&format!("signal topic `{signals}` keeps what it is given"), Err(Failure::stop(finding.message).hint(finding.hint)));
+                findings.tell::<()>(
+                    &format!("signal topic `{signals}` keeps what it is given"),
+                    Err(Failure::stop(finding.message).hint(finding.hint)),
+                );
             }
         }
     }
@@ -78,20 +95,48 @@ async fn topics(config: &Config, settings: &Settings, world: &open::World, findi
 /// Puts one tiny object and a manifest of it; the key of the manifest.
 async fn probe(config: &Config, settings: &Settings, world: &open::World) -> Result<String, Failure> {
     let folder = config.s3.prefix.trim_matches('/');
-    let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+    let folder = if folder.is_empty() {
+        String::new()
+    } else {
+        format!("{folder}/")
+    };
     let key = format!("{folder}_check/{}.csv", RealWorld.uuid());
     let body = b"1\n".to_vec();
     let sha256 = Sha256::digest(&body).into();
     let bytes = body.len() as u64;
-    let object = PutObject { key: key.clone(), body: body.into(), sha256, content_type: "text/csv", metadata: Vec::new() };
+    let object = PutObject {
+        key: key.clone(),
+        body: body.into(),
+        sha256,
+        content_type: "text/csv",
+        metadata: Vec::new(),
+    };
     world.store.put_if_absent(object).await?;
-    let entry = Entry { bucket: world.store.bucket().to_owned(), key, bytes };
-    let manifest = common::claim::manifest_key(&config.s3.prefix, &settings.own.target, &format!("check-{}", RealWorld.uuid()), 0);
-    world.store.put_if_absent(plans::object(manifest.clone(), manifest::document(&[entry]))).await?;
+    let entry = Entry {
+        bucket: world.store.bucket().to_owned(),
+        key,
+        bytes,
+    };
+    let manifest = common::claim::manifest_key(
+        &config.s3.prefix,
+        &settings.own.target,
+        &format!("check-{}", RealWorld.uuid()),
+        0,
+    );
+    world
+        .store
+        .put_if_absent(plans::object(manifest.clone(), manifest::document(&[entry])))
+        .await?;
     Ok(manifest)
 }
 
-async fn warehouse(settings: &Settings, world: &open::World, session: &mut dyn Session, probe: Option<String>, findings: &mut Findings) {
+async fn warehouse(
+    settings: &Settings,
+    world: &open::World,
+    session: &mut dyn Session,
+    probe: Option<String>,
+    findings: &mut Findings,
+) {
     let tables = &settings.own.tables;
     let schema = identifier(&tables.state_schema);
     let mut create = vec!["BEGIN".to_owned()];
@@ -100,7 +145,10 @@ async fn warehouse(settings: &Settings, world: &open::World, session: &mut dyn S
     }
     create.push(format!("CREATE TABLE {schema}.\"spolt_check\" (\"a\" INTEGER)"));
     let created = all(session, &create).await;
-    findings.tell(&format!("we may create tables in schema `{}`", tables.state_schema), created);
+    findings.tell(
+        &format!("we may create tables in schema `{}`", tables.state_schema),
+        created,
+    );
     let _ = session.run("ROLLBACK").await;
     if let Some(manifest) = probe {
         let copied = copy(settings, world, session, &manifest).await;
@@ -111,22 +159,49 @@ async fn warehouse(settings: &Settings, world: &open::World, session: &mut dyn S
 
 async fn all(session: &mut dyn Session, statements: &[String]) -> Result<(), Failure> {
     for statement in statements {
-        session.run(statement).await.map_err(|failure| meaning(Some(Purpose::CreateTarget), &failure).failure().clone())?;
+        session
+            .run(statement)
+            .await
+            .map_err(|failure| meaning(Some(Purpose::CreateTarget), &failure).failure().clone())?;
     }
     Ok(())
 }
 
-async fn copy(settings: &Settings, world: &open::World, session: &mut dyn Session, manifest: &str) -> Result<(), Failure> {
+async fn copy(
+    settings: &Settings,
+    world: &open::World,
+    session: &mut dyn Session,
+    manifest: &str,
+) -> Result<(), Failure> {
     let source = literal(&format!("s3://{}/{manifest}", world.store.bucket()))?;
     let region = literal(world.store.region())?;
-    all(session, &["BEGIN".into(), "CREATE TEMP TABLE \"spolt_check\" (\"a\" INTEGER)".into()]).await?;
+    all(
+        session,
+        &[
+            "BEGIN".into(),
+            "CREATE TEMP TABLE \"spolt_check\" (\"a\" INTEGER)".into(),
+        ],
+    )
+    .await?;
     let authorization = authorization(&settings.own.copy)?;
-    let sql = format!("COPY \"spolt_check\" (\"a\") FROM {source} {authorization} REGION {region} MANIFEST FORMAT AS CSV");
+    let sql =
+        format!("COPY \"spolt_check\" (\"a\") FROM {source} {authorization} REGION {region} MANIFEST FORMAT AS CSV");
     let copied = session.run(&sql).await;
     copied.map_err(|failure| meaning(Some(Purpose::Copy), &failure).failure().clone())?;
-    let answer = session.run("SELECT pg_last_copy_count()").await.map_err(|failure| connecting(&failure))?;
-    match answer.rows.first().and_then(|row| row.first().cloned().flatten()).as_deref() {
+    let answer = session
+        .run("SELECT pg_last_copy_count()")
+        .await
+        .map_err(|failure| connecting(&failure))?;
+    match answer
+        .rows
+        .first()
+        .and_then(|row| row.first().cloned().flatten())
+        .as_deref()
+    {
         Some("1") => Ok(()),
-        other => Err(Failure::stop(format!("COPY of one row reports `{}` rows", other.unwrap_or("no")))),
+        other => Err(Failure::stop(format!(
+            "COPY of one row reports `{}` rows",
+            other.unwrap_or("no")
+        ))),
     }
 }

@@ -94,9 +94,22 @@ pub(crate) struct Settings {
 impl Settings {
     fn of(config: &Config, file: &str) -> Result<Settings, Error> {
         let own = config.require_redshift_spolt(file)?.clone();
-        let rewrites = own.rewrite.iter().map(|rule| Rewrite { topic: rule.topic.clone(), table: rule.table.clone() }).collect();
-        let naming = Naming { rewrites, default_schema: own.tables.default_schema.clone() };
-        Ok(Settings { own, naming: Arc::new(naming) })
+        let rewrites = own
+            .rewrite
+            .iter()
+            .map(|rule| Rewrite {
+                topic: rule.topic.clone(),
+                table: rule.table.clone(),
+            })
+            .collect();
+        let naming = Naming {
+            rewrites,
+            default_schema: own.tables.default_schema.clone(),
+        };
+        Ok(Settings {
+            own,
+            naming: Arc::new(naming),
+        })
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -106,7 +119,11 @@ impl Settings {
             age_ms: i64::try_from(own.load_age.as_millis()).unwrap_or(i64::MAX),
             rows: own.load_rows,
             bytes: own.load_bytes.0,
-            caps: Caps { claims, rows: own.load_rows_max, bytes: own.load_bytes_max.0 },
+            caps: Caps {
+                claims,
+                rows: own.load_rows_max,
+                bytes: own.load_bytes_max.0,
+            },
             // Four loads' worth keeps the next load ready while one runs; a claim takes some 2 KB.
             queue_claims: claims.saturating_mul(4).max(1_000),
         }
@@ -133,12 +150,20 @@ pub(crate) fn authorization(copy: &CopyAuthority) -> Result<String, Failure> {
     match copy {
         CopyAuthority::IamRole(role) if role == "default" => Ok("IAM_ROLE default".to_owned()),
         CopyAuthority::IamRole(arns) => Ok(format!("IAM_ROLE {}", literal(arns)?)),
-        CopyAuthority::Keys { access_key_id, secret_access_key, session_token } => {
+        CopyAuthority::Keys {
+            access_key_id,
+            secret_access_key,
+            session_token,
+        } => {
             let token = match session_token {
                 Some(token) => format!(" SESSION_TOKEN {}", read(token)?),
                 None => String::new(),
             };
-            Ok(format!("ACCESS_KEY_ID {} SECRET_ACCESS_KEY {}{token}", read(access_key_id)?, read(secret_access_key)?))
+            Ok(format!(
+                "ACCESS_KEY_ID {} SECRET_ACCESS_KEY {}{token}",
+                read(access_key_id)?,
+                read(secret_access_key)?
+            ))
         }
     }
 }

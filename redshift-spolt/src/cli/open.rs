@@ -33,11 +33,20 @@ pub(crate) async fn world(config: &Config, settings: &Settings, readiness: &Read
     let kafka = Kafka::new(&config.kafka, &settings.own.group_id, readiness)?;
     let store = S3Store::new(&config.s3, Arc::new(RealWorld), readiness).await;
     let warehouse = Redshift::new(settings.own.connection.clone(), &settings.own.target);
-    Ok(World { kafka, store: Arc::new(store), warehouse: Arc::new(warehouse) })
+    Ok(World {
+        kafka,
+        store: Arc::new(store),
+        warehouse: Arc::new(warehouse),
+    })
 }
 
 /// What all tables of the process share.
-pub(crate) fn shared(config: &Config, settings: &Settings, world: &World, readiness: &Readiness) -> Result<Arc<Shared>> {
+pub(crate) fn shared(
+    config: &Config,
+    settings: &Settings,
+    world: &World,
+    readiness: &Readiness,
+) -> Result<Arc<Shared>> {
     let own = &settings.own;
     let copy = own.copy.clone();
     let progress = ProgressTopic::new(world.kafka.producer(), config.signals.progress_topic.clone());
@@ -64,7 +73,10 @@ pub(crate) fn shared(config: &Config, settings: &Settings, world: &World, readin
 /// When two of them meet in one table.
 pub(crate) async fn topics(config: &Config, settings: &Settings, kafka: &Kafka) -> Result<BTreeMap<String, TableName>> {
     let existing = kafka.topics().await?;
-    let found = existing.iter().filter_map(|topic| config.signals.upstream_of(&topic.name)).map(str::to_owned);
+    let found = existing
+        .iter()
+        .filter_map(|topic| config.signals.upstream_of(&topic.name))
+        .map(str::to_owned);
     let mut topics: Vec<String> = found.chain(settings.own.topics.names().map(str::to_owned)).collect();
     topics.retain(|topic| settings.own.topics.contains(topic));
     topics.sort();
@@ -78,13 +90,19 @@ pub(crate) fn table(config: &Config, settings: &Settings, topic: &str, name: Tab
         topic: topic.to_owned(),
         signals: config.signals.topic_for(topic),
         target: settings.target(config, topic, name),
-        policy: Policy { start_anywhere: config.topics.for_topic(topic).allow_expired_signals },
+        policy: Policy {
+            start_anywhere: config.topics.for_topic(topic).allow_expired_signals,
+        },
     }
 }
 
 /// The upstream topic behind a signal topic that this process was told to load.
 pub(crate) fn upstream(config: &Config, signals: &str) -> Result<String> {
     config.signals.upstream_of(signals).map(str::to_owned).ok_or_else(|| {
-        Failure::stop(format!("`{signals}` is no signal topic by the pattern `{}`", config.signals.topic)).topic(signals)
+        Failure::stop(format!(
+            "`{signals}` is no signal topic by the pattern `{}`",
+            config.signals.topic
+        ))
+        .topic(signals)
     })
 }

@@ -26,18 +26,31 @@ pub(super) async fn plan(config: Config, settings: Settings, topic: &str) -> Res
     let world = open::world(&config, &settings, &readiness).await?;
     let name = settings.naming.table(topic)?;
     let table = open::table(&config, &settings, topic, name);
-    let mut session = world.warehouse.connect().await.map_err(|failure| connecting(&failure))?;
+    let mut session = world
+        .warehouse
+        .connect()
+        .await
+        .map_err(|failure| connecting(&failure))?;
     let state = status::read(&mut *session, &table.target).await?;
     let row = state.table.clone();
-    let limits = Limits { age_ms: 0, ..settings.limits() };
+    let limits = Limits {
+        age_ms: 0,
+        ..settings.limits()
+    };
     let Some(load) = next_load(&world, &table, state, limits).await? else {
         println!("-- nothing to load: every claim of `{topic}` is applied");
         return Ok(());
     };
     let plans = Plans::default();
     let mut known = BTreeMap::new();
-    let of_groups = load.groups.iter().map(|group| (group.key.plan.clone(), group.key.bucket.clone()));
-    let of_table = row.as_ref().and_then(|row| row.plan.clone()).map(|id| (id, world.store.bucket().to_owned()));
+    let of_groups = load
+        .groups
+        .iter()
+        .map(|group| (group.key.plan.clone(), group.key.bucket.clone()));
+    let of_table = row
+        .as_ref()
+        .and_then(|row| row.plan.clone())
+        .map(|id| (id, world.store.bucket().to_owned()));
     for (id, bucket) in of_groups.chain(of_table) {
         let plan = plans.get(&*world.store, &bucket, &config.s3.prefix, &id).await?;
         known.insert(id, (*plan).clone());
@@ -45,13 +58,21 @@ pub(super) async fn plan(config: Config, settings: Settings, topic: &str) -> Res
     let columns = catalog(&mut *session, &table.target).await?;
     let load_id = RealWorld.uuid();
     let manifests: Vec<(String, String)> = (0..load.groups.len())
-        .map(|part| (world.store.bucket().to_owned(), manifest_key(&config.s3.prefix, &settings.own.target, &load_id, part)))
+        .map(|part| {
+            (
+                world.store.bucket().to_owned(),
+                manifest_key(&config.s3.prefix, &settings.own.target, &load_id, part),
+            )
+        })
         .collect();
     let facts = Facts {
         load: &load,
         load_id: &load_id,
         plans: &known,
-        known: row.as_ref().and_then(|row| row.plan.as_ref()).and_then(|id| known.get(id)),
+        known: row
+            .as_ref()
+            .and_then(|row| row.plan.as_ref())
+            .and_then(|id| known.get(id)),
         table_row: row.as_ref(),
         catalog: &columns,
         manifests: &manifests,
@@ -59,16 +80,31 @@ pub(super) async fn plan(config: Config, settings: Settings, topic: &str) -> Res
         now_ms: RealWorld.now_ms(),
     };
     let script = compile(&table.target, &facts)?;
-    println!("-- {} claims, {} rows, {} bytes into {}", load.claims(), load.rows(), load.bytes(), table.target.table);
+    println!(
+        "-- {} claims, {} rows, {} bytes into {}",
+        load.claims(),
+        load.rows(),
+        load.bytes(),
+        table.target.table
+    );
     let authorization = authorization_shown(&settings.own.copy);
     for statement in script.before.iter().chain(&script.transaction) {
-        println!("\n-- {:?}\n{};", statement.purpose, statement.sql.replace(AUTHORIZATION, &authorization));
+        println!(
+            "\n-- {:?}\n{};",
+            statement.purpose,
+            statement.sql.replace(AUTHORIZATION, &authorization)
+        );
     }
     Ok(())
 }
 
 /// Feeds the machine what the daemon would feed it, until it asks for a load or the logs end.
-async fn next_load(world: &open::World, table: &Table, state: State, limits: Limits) -> Result<Option<LoadPlan>, Failure> {
+async fn next_load(
+    world: &open::World,
+    table: &Table,
+    state: State,
+    limits: Limits,
+) -> Result<Option<LoadPlan>, Failure> {
     let found = world.kafka.topic(&table.signals).await?;
     let partitions = found.map_or(0, |topic| i32::try_from(topic.partitions).unwrap_or(i32::MAX));
     if partitions == 0 {
@@ -78,7 +114,12 @@ async fn next_load(world: &open::World, table: &Table, state: State, limits: Lim
     }
     let mut actions = Vec::new();
     // Nothing is loaded before all logs were read: the age is counted from the first of them.
-    let waiting = Limits { age_ms: 1, rows: u64::MAX, bytes: u64::MAX, ..limits };
+    let waiting = Limits {
+        age_ms: 1,
+        rows: u64::MAX,
+        bytes: u64::MAX,
+        ..limits
+    };
     let mut machine = Machine::new(table.topic.clone(), partitions, waiting, table.policy, &mut actions);
     machine.step(0, Event::State(state), &mut actions);
     let wanted: Vec<(Partition, Option<Offset>)> = actions
@@ -92,13 +133,38 @@ async fn next_load(world: &open::World, table: &Table, state: State, limits: Lim
         let slice = world
             .kafka
             .signal_log()
-            .read_from(&table.signals, partition, from.unwrap_or(Offset(0)), limits.queue_claims)
+            .read_from(
+                &table.signals,
+                partition,
+                from.unwrap_or(Offset(0)),
+                limits.queue_claims,
+            )
             .await?;
-        machine.step(0, Event::LogBegins { partition, low: slice.low }, &mut actions);
+        machine.step(
+            0,
+            Event::LogBegins {
+                partition,
+                low: slice.low,
+            },
+            &mut actions,
+        );
         for record in slice.records {
             match Claim::decode(&record.value) {
-                Ok(claim) => machine.step(0, Event::Signal { partition, offset: record.offset, claim: Arc::new(claim) }, &mut actions),
-                Err(error) => return Err(Failure::halt(error.to_string()).topic(&table.signals).partition(partition).offset(record.offset)),
+                Ok(claim) => machine.step(
+                    0,
+                    Event::Signal {
+                        partition,
+                        offset: record.offset,
+                        claim: Arc::new(claim),
+                    },
+                    &mut actions,
+                ),
+                Err(error) => {
+                    return Err(Failure::halt(error.to_string())
+                        .topic(&table.signals)
+                        .partition(partition)
+                        .offset(record.offset));
+                }
             }
         }
     }

@@ -40,7 +40,12 @@ pub(super) async fn run(config: Config, settings: Settings) -> Result<(), Error>
         Arc::new(move || shared.watch.state(&shared.target))
     };
     let server = http::serve(settings.own.http, readiness.clone(), state).await?;
-    let daemon = Daemon { config, settings, world, shared };
+    let daemon = Daemon {
+        config,
+        settings,
+        world,
+        shared,
+    };
     let result = tokio::select! {
         result = daemon.work(&readiness, &stop) => result,
         () = stop.cancelled() => Ok(()),
@@ -65,9 +70,13 @@ impl Daemon {
         let (membership, mut changed) = Membership::join(&self.world.kafka, &selection)?;
         let (fatal, mut fatally) = unbounded_channel();
         let mut owner = Owner::new(Arc::clone(&self.shared), fatal);
-        let ended = self.follow(&mut owner, &mut changed, &mut fatally, readiness, stop).await;
+        let ended = self
+            .follow(&mut owner, &mut changed, &mut fatally, readiness, stop)
+            .await;
         membership.leave(LEAVE).await;
-        let in_time = tokio::time::timeout(self.settings.own.shutdown, owner.end()).await.is_ok();
+        let in_time = tokio::time::timeout(self.settings.own.shutdown, owner.end())
+            .await
+            .is_ok();
         match ended {
             Err(failure) => Err(failure.into()),
             Ok(()) if in_time => Ok(()),
@@ -81,12 +90,19 @@ impl Daemon {
         let mut tries = 0;
         loop {
             let done = async {
-                self.world.kafka.ensure_progress_topic(&signals.progress_topic, signals.replication_factor).await?;
+                self.world
+                    .kafka
+                    .ensure_progress_topic(&signals.progress_topic, signals.replication_factor)
+                    .await?;
                 open::topics(&self.config, &self.settings, &self.world.kafka).await
             };
             match done.await {
                 Ok(tables) => {
-                    info!(tables = tables.len(), target = self.shared.target, "signal topics found");
+                    info!(
+                        tables = tables.len(),
+                        target = self.shared.target,
+                        "signal topics found"
+                    );
                     return Ok(());
                 }
                 Err(failure) if failure.class == Class::Retry => {
@@ -134,8 +150,11 @@ impl Daemon {
     async fn own(&self, owner: &mut Owner, signals: &str) -> Result<(), Failure> {
         let topic = open::upstream(&self.config, signals)?;
         let name = self.settings.naming.table(&topic)?;
-        let taken: Vec<String> =
-            owner.owned().filter_map(|other| self.config.signals.upstream_of(other)).map(str::to_owned).collect();
+        let taken: Vec<String> = owner
+            .owned()
+            .filter_map(|other| self.config.signals.upstream_of(other))
+            .map(str::to_owned)
+            .collect();
         self.settings.naming.tables(&[taken, vec![topic.clone()]].concat())?;
         self.judge(signals).await?;
         owner.own(open::table(&self.config, &self.settings, &topic, name));
@@ -144,24 +163,45 @@ impl Daemon {
 
     /// Assumption E1 holds for signal topics too.
     async fn judge(&self, signals: &str) -> Result<(), Failure> {
-        for finding in self.world.kafka.check_topic(signals, TopicRole::Signal).await.unwrap_or_default() {
+        for finding in self
+            .world
+            .kafka
+            .check_topic(signals, TopicRole::Signal)
+            .await
+            .unwrap_or_default()
+        {
             if !self.config.kafka.allow_unsafe_topics {
                 return Err(Failure::stop(finding.message).topic(finding.topic).hint(finding.hint));
             }
-            warn!(topic = finding.topic, finding = finding.message, "signal topic could lose records");
+            warn!(
+                topic = finding.topic,
+                finding = finding.message,
+                "signal topic could lose records"
+            );
         }
         Ok(())
     }
 }
 
 fn deciding(partitions: &[TopicPartition]) -> impl Iterator<Item = &str> {
-    partitions.iter().filter(|(_, partition)| *partition == DECIDING).map(|(topic, _)| topic.as_str())
+    partitions
+        .iter()
+        .filter(|(_, partition)| *partition == DECIDING)
+        .map(|(topic, _)| topic.as_str())
 }
 
 /// The signal topics of the selected upstream topics.
 fn signal_selection(topics: &TopicSelection, signals: &SignalsConfig) -> Result<TopicSelection, Failure> {
-    let map = |patterns: &[TopicPattern]| patterns.iter().map(|pattern| signal_pattern(pattern, signals)).collect::<Result<Vec<_>, _>>();
-    Ok(TopicSelection { include: map(&topics.include)?, exclude: map(&topics.exclude)? })
+    let map = |patterns: &[TopicPattern]| {
+        patterns
+            .iter()
+            .map(|pattern| signal_pattern(pattern, signals))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    Ok(TopicSelection {
+        include: map(&topics.include)?,
+        exclude: map(&topics.exclude)?,
+    })
 }
 
 fn signal_pattern(pattern: &TopicPattern, signals: &SignalsConfig) -> Result<TopicPattern, Failure> {
@@ -171,8 +211,14 @@ fn signal_pattern(pattern: &TopicPattern, signals: &SignalsConfig) -> Result<Top
             let whole = pattern.to_string();
             let inner = whole.strip_prefix('^').unwrap_or(&whole);
             // A `$` at the end of the topic's pattern would stand in the middle of the signal topic's.
-            let inner = inner.strip_suffix('$').filter(|rest| !rest.ends_with('\\')).unwrap_or(inner);
-            let (before, after) = signals.topic.split_once("{topic}").unwrap_or((signals.topic.as_str(), ""));
+            let inner = inner
+                .strip_suffix('$')
+                .filter(|rest| !rest.ends_with('\\'))
+                .unwrap_or(inner);
+            let (before, after) = signals
+                .topic
+                .split_once("{topic}")
+                .unwrap_or((signals.topic.as_str(), ""));
             format!("^{}(?:{inner}){}$", regex::escape(before), regex::escape(after))
         }
     };
@@ -185,9 +231,16 @@ mod tests {
 
     #[test]
     fn patterns_of_topics_become_patterns_of_signal_topics() {
-        let signals = SignalsConfig { topic: "spolt.signals.{topic}".into(), replication_factor: 1, progress_topic: "p".into() };
+        let signals = SignalsConfig {
+            topic: "spolt.signals.{topic}".into(),
+            replication_factor: 1,
+            progress_topic: "p".into(),
+        };
         let topics = TopicSelection {
-            include: vec![TopicPattern::parse("weather").unwrap(), TopicPattern::parse("^shop\\..*$").unwrap()],
+            include: vec![
+                TopicPattern::parse("weather").unwrap(),
+                TopicPattern::parse("^shop\\..*$").unwrap(),
+            ],
             exclude: vec![TopicPattern::parse("shop.audit").unwrap()],
         };
         let selection = signal_selection(&topics, &signals).unwrap();

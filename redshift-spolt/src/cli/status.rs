@@ -1,5 +1,7 @@
 //! `status`: checkpoints and lag of every table, from the state tables and the ends of the signal logs.
 
+use std::io::Write;
+
 use common::claim::Claim;
 use common::failure::Failure;
 use common::ids::Partition;
@@ -11,6 +13,9 @@ use serde::Serialize;
 use super::{Settings, open, readiness};
 use crate::driver::load::{connecting, has_state};
 use crate::load::state::{State, StateTables};
+
+/// Claims at the end of a signal partition among which the furthest is looked for.
+const TAIL: u64 = 32;
 
 #[derive(Serialize)]
 struct Line {
@@ -26,15 +31,35 @@ struct Line {
 pub(super) async fn status(config: Config, settings: Settings, json: bool) -> Result<(), Error> {
     let readiness = readiness();
     let world = open::world(&config, &settings, &readiness).await?;
-    let mut session = world.warehouse.connect().await.map_err(|failure| connecting(&failure))?;
+    let mut session = world
+        .warehouse
+        .connect()
+        .await
+        .map_err(|failure| connecting(&failure))?;
     let mut lines = Vec::new();
     for (topic, name) in open::topics(&config, &settings, &world.kafka).await? {
         let table = open::table(&config, &settings, &topic, name);
         let state = read(&mut *session, &table.target).await?;
-        let partitions = world.kafka.topic(&table.signals).await?.map_or(0, |topic| topic.partitions);
-        for partition in (0..partitions).filter_map(|number| i32::try_from(number).ok()).map(Partition) {
-            let tail = world.kafka.signal_log().read_tail(&table.signals, partition, 1).await?;
-            let last = tail.records.last().and_then(|record| Claim::decode(&record.value).ok());
+        let partitions = world
+            .kafka
+            .topic(&table.signals)
+            .await?
+            .map_or(0, |topic| topic.partitions);
+        for partition in (0..partitions)
+            .filter_map(|number| i32::try_from(number).ok())
+            .map(Partition)
+        {
+            let tail = world
+                .kafka
+                .signal_log()
+                .read_tail(&table.signals, partition, TAIL)
+                .await?;
+            let claims = tail
+                .records
+                .iter()
+                .filter_map(|record| Claim::decode(&record.value).ok());
+            // The last claim need not be the furthest: zombies may write behind it.
+            let last = claims.max_by_key(|claim| (claim.incarnation, claim.next));
             let position = state.lineages.get(&partition).map(|checkpoint| checkpoint.position);
             let claimed = last.as_ref().map(|claim| claim.next.0);
             lines.push(Line {
@@ -56,25 +81,42 @@ pub(super) async fn status(config: Config, settings: Settings, json: bool) -> Re
 }
 
 /// The state as it is now, without the lock: this command must not wait for a load.
-pub(super) async fn read(session: &mut dyn Session, target: &crate::load::statements::Target) -> Result<State, Failure> {
+pub(super) async fn read(
+    session: &mut dyn Session,
+    target: &crate::load::statements::Target,
+) -> Result<State, Failure> {
     if !has_state(session, target).await? {
         return Ok(State::default());
     }
     let tables = StateTables::of(&target.table, &target.state_schema);
-    let answer = session.run(&tables.read()).await.map_err(|failure| connecting(&failure))?;
+    let answer = session
+        .run(&tables.read())
+        .await
+        .map_err(|failure| connecting(&failure))?;
     State::parse(&answer)
 }
 
 fn show(lines: &[Line], json: bool) {
-    if json {
-        println!("{}", serde_json::to_string_pretty(lines).unwrap_or_default());
-        return;
-    }
+    let mut out = std::io::stdout().lock();
+    // A reader such as `head` may have enough before all is written.
+    let _ = if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(lines).unwrap_or_default())
+    } else {
+        table(&mut out, lines)
+    };
+}
+
+fn table(out: &mut impl Write, lines: &[Line]) -> std::io::Result<()> {
     let width = lines.iter().map(|line| line.table.len()).max().unwrap_or(5).max(5);
-    println!("{:width$}  {:>9}  {:>4}  {:>19}  {:>19}  {:>12}", "table", "partition", "life", "applied up to", "claimed up to", "lag");
+    writeln!(
+        out,
+        "{:width$}  {:>9}  {:>4}  {:>19}  {:>19}  {:>12}",
+        "table", "partition", "life", "applied up to", "claimed up to", "lag"
+    )?;
     let number = |value: Option<i64>| value.map_or("-".to_owned(), |value| value.to_string());
     for line in lines {
-        println!(
+        writeln!(
+            out,
             "{:width$}  {:>9}  {:>4}  {:>19}  {:>19}  {:>12}",
             line.table,
             line.partition,
@@ -82,6 +124,7 @@ fn show(lines: &[Line], json: bool) {
             number(line.next),
             number(line.claimed),
             number(line.lag)
-        );
+        )?;
     }
+    Ok(())
 }

@@ -4,8 +4,9 @@
 //! since librdkafka's poll blocks. What it reads is routed by partition to the table that asked, with the serial number of the request.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use common::failure::Failure;
@@ -16,7 +17,8 @@ use rdkafka::message::Message;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as At, TopicPartitionList};
 use runtime::kafka::{Kafka, KafkaContext, KafkaProducer};
-use runtime::port::Result;
+use runtime::port::{PartitionFacts, Result, Upstream};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tracing::{debug, info, warn};
 
 use super::port::{Delivered, Delivery, Progress, Signals, Wish};
@@ -24,7 +26,7 @@ use super::port::{Delivered, Delivery, Progress, Signals, Wish};
 /// How long one poll waits: bounds how late a command is carried out.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Longest wait for the bounds of a partition. The thread reads nothing meanwhile.
+/// Longest wait for the bounds of a partition after trouble. The thread reads nothing meanwhile.
 const BOUNDS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Wait before a wish that failed is tried again.
@@ -36,7 +38,10 @@ const QUEUE_KBYTES: &str = "16384";
 type Key = (String, Partition);
 
 enum Command {
-    Read(Wish),
+    /// A partition is wanted: forget what was asked of it before.
+    Want(u64, Wish),
+    /// Its bounds are known.
+    Begin(u64, Wish, PartitionFacts),
     Stop(Key),
     Pause(String),
     Resume(String),
@@ -46,6 +51,7 @@ enum Command {
 pub struct SignalReader {
     kafka: Kafka,
     commands: Sender<Command>,
+    requests: AtomicU64,
 }
 
 impl SignalReader {
@@ -60,11 +66,36 @@ impl SignalReader {
             .create_with_context(kafka.context())
             .map_err(|error| Failure::stop(format!("create the signal reader: {error}")))?;
         let (commands, inbox) = channel();
+        let (again, mut cut_off) = unbounded_channel();
         std::thread::Builder::new()
             .name("signals".into())
-            .spawn(move || Reader { consumer, reading: BTreeMap::new(), wishes: Vec::new() }.run(&inbox))
+            .spawn(move || {
+                Reader {
+                    consumer,
+                    reading: BTreeMap::new(),
+                    wanted: BTreeMap::new(),
+                    again,
+                }
+                .run(&inbox)
+            })
             .map_err(|error| Failure::stop(format!("start the signal reader: {error}")))?;
-        Ok(SignalReader { kafka, commands })
+        let reader = SignalReader {
+            kafka: kafka.clone(),
+            commands: commands.clone(),
+            requests: AtomicU64::new(0),
+        };
+        // Partitions that were cut off while they were read are asked for like any other.
+        let requests = SignalReader {
+            kafka,
+            commands,
+            requests: AtomicU64::new(1 << 32),
+        };
+        tokio::spawn(async move {
+            while let Some(wish) = cut_off.recv().await {
+                requests.read(wish);
+            }
+        });
+        Ok(reader)
     }
 
     fn command(&self, command: Command) {
@@ -82,7 +113,27 @@ impl Signals for SignalReader {
     }
 
     fn read(&self, wish: Wish) {
-        self.command(Command::Read(wish));
+        let request = self.requests.fetch_add(1, Ordering::Relaxed);
+        self.command(Command::Want(request, wish.clone()));
+        let (upstream, commands) = (self.kafka.upstream(), self.commands.clone());
+        // Bounds are asked for by other clients: on the reader's own connection the question would wait behind its long poll.
+        tokio::spawn(async move {
+            let mut told = false;
+            while !wish.sink.is_closed() {
+                match upstream.facts(&wish.topic, wish.partition).await {
+                    Ok(facts) => {
+                        let _ = commands.send(Command::Begin(request, wish, facts));
+                        return;
+                    }
+                    Err(failure) if !told => {
+                        warn!(topic = wish.topic, partition = %wish.partition, error = %failure, "begin to read signals")
+                    }
+                    Err(_) => {}
+                }
+                told = true;
+                tokio::time::sleep(WISH_RETRY).await;
+            }
+        });
     }
 
     fn stop(&self, topic: &str, partition: Partition) {
@@ -108,15 +159,20 @@ struct Reading {
 struct Reader {
     consumer: BaseConsumer<KafkaContext>,
     reading: BTreeMap<Key, Reading>,
-    /// What is asked for and not begun, with the time of the next try.
-    wishes: Vec<(Instant, Wish)>,
+    /// The newest request for each partition that has not begun.
+    wanted: BTreeMap<Key, u64>,
+    /// Where partitions go that have to begin anew.
+    again: UnboundedSender<Wish>,
 }
 
 impl Reader {
     fn run(mut self, inbox: &Receiver<Command>) {
         loop {
-            let idle = self.reading.is_empty() && self.wishes.is_empty();
-            let patience = if idle { Duration::from_secs(3600) } else { Duration::ZERO };
+            let patience = if self.reading.is_empty() {
+                Duration::from_secs(3600)
+            } else {
+                Duration::ZERO
+            };
             match inbox.recv_timeout(patience) {
                 Ok(command) => {
                     self.obey(command);
@@ -125,16 +181,23 @@ impl Reader {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.begin_due();
             self.poll();
         }
     }
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Read(wish) => {
-                self.forget(&(wish.topic.clone(), wish.partition));
-                self.wishes.push((Instant::now(), wish));
+            Command::Want(request, wish) => {
+                let key = (wish.topic.clone(), wish.partition);
+                self.forget(&key);
+                self.wanted.insert(key, request);
+            }
+            Command::Begin(request, wish, facts) => {
+                let key = (wish.topic.clone(), wish.partition);
+                if self.wanted.get(&key) == Some(&request) {
+                    self.wanted.remove(&key);
+                    self.begin(key, wish, &facts);
+                }
             }
             Command::Stop(key) => self.forget(&key),
             Command::Pause(topic) => self.hold(&topic, true),
@@ -143,7 +206,7 @@ impl Reader {
     }
 
     fn forget(&mut self, key: &Key) {
-        self.wishes.retain(|(_, wish)| (&wish.topic, wish.partition) != (&key.0, key.1));
+        self.wanted.remove(key);
         if self.reading.remove(key).is_some()
             && let Err(error) = self.consumer.incremental_unassign(&one(key, None))
         {
@@ -156,38 +219,32 @@ impl Reader {
         for (topic, partition) in self.reading.keys().filter(|key| key.0 == topic) {
             list.add_partition(topic, partition.0);
         }
-        let done = if pause { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
+        let done = if pause {
+            self.consumer.pause(&list)
+        } else {
+            self.consumer.resume(&list)
+        };
         debug!(topic, pause, ok = done.is_ok(), "signals held or let go");
         if let Err(error) = done {
             warn!(topic, pause, %error, "hold signals back");
         }
     }
 
-    fn begin_due(&mut self) {
-        let now = Instant::now();
-        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.wishes).into_iter().partition(|(at, _)| *at <= now);
-        self.wishes = later;
-        for (_, wish) in due {
-            if let Err(error) = self.begin(&wish) {
-                warn!(topic = wish.topic, partition = %wish.partition, %error, "begin to read signals");
-                self.wishes.push((Instant::now() + WISH_RETRY, wish));
-            }
-        }
-    }
-
     /// Rule 15: from the offset that is wanted, or from the beginning where the log does not reach so far.
-    fn begin(&mut self, wish: &Wish) -> std::result::Result<(), KafkaError> {
-        let (low, end) = self.consumer.fetch_watermarks(&wish.topic, wish.partition.0, BOUNDS_TIMEOUT)?;
-        let start = wish.from.map_or(low, |from| from.0);
-        let start = if (low..=end).contains(&start) { start } else { low };
-        if wish.from.is_some_and(|from| from.0 != start) {
-            info!(topic = wish.topic, partition = %wish.partition, wanted = ?wish.from, low, end, "signal position is out of range, the log is read from its beginning");
+    fn begin(&mut self, key: Key, wish: Wish, facts: &PartitionFacts) {
+        let (low, end) = (facts.log_start, facts.end);
+        let wanted = wish.from.unwrap_or(low);
+        let start = if (low..=end).contains(&wanted) { wanted } else { low };
+        if start != wanted {
+            info!(topic = key.0, partition = %key.1, %wanted, %low, %end, "signal position is out of range, the log is read from its beginning");
         }
-        let key = (wish.topic.clone(), wish.partition);
-        self.consumer.incremental_assign(&one(&key, Some(start)))?;
-        self.reading.insert(key, Reading { wish: wish.clone(), next: start });
-        deliver(wish, Delivery::Begun { low: Offset(low) });
-        Ok(())
+        if let Err(error) = self.consumer.incremental_assign(&one(&key, Some(start.0))) {
+            warn!(topic = key.0, partition = %key.1, %error, "begin to read signals");
+            let _ = self.again.send(wish);
+            return;
+        }
+        deliver(&wish, Delivery::Begun { low });
+        self.reading.insert(key, Reading { wish, next: start.0 });
     }
 
     fn poll(&mut self) {
@@ -195,13 +252,21 @@ impl Reader {
             None => {}
             Some(Ok(message)) => {
                 let key = (message.topic().to_owned(), Partition(message.partition()));
-                let Some(reading) = self.reading.get_mut(&key) else { return };
+                let Some(reading) = self.reading.get_mut(&key) else {
+                    return;
+                };
                 if message.offset() < reading.next {
                     return;
                 }
                 reading.next = message.offset() + 1;
                 let value = message.payload().unwrap_or_default().to_vec();
-                let taken = deliver(&reading.wish, Delivery::Signal { offset: Offset(message.offset()), value });
+                let taken = deliver(
+                    &reading.wish,
+                    Delivery::Signal {
+                        offset: Offset(message.offset()),
+                        value,
+                    },
+                );
                 drop(message);
                 if !taken {
                     self.forget(&key);
@@ -214,7 +279,10 @@ impl Reader {
 
     /// A log that was cut while it was read does not say which: every partition is compared with its bounds.
     fn trouble(&mut self, error: &KafkaError) {
-        let cut = matches!(error.rdkafka_error_code(), Some(Code::OffsetOutOfRange | Code::AutoOffsetReset | Code::LogTruncation));
+        let cut = matches!(
+            error.rdkafka_error_code(),
+            Some(Code::OffsetOutOfRange | Code::AutoOffsetReset | Code::LogTruncation)
+        );
         if !cut {
             debug!(%error, "signal reader has trouble");
             return;
@@ -222,20 +290,31 @@ impl Reader {
         let keys: Vec<Key> = self.reading.keys().cloned().collect();
         for key in keys {
             let bounds = self.consumer.fetch_watermarks(&key.0, key.1.0, BOUNDS_TIMEOUT);
-            let Some(reading) = self.reading.get(&key) else { continue };
+            let Some(reading) = self.reading.get(&key) else {
+                continue;
+            };
             if bounds.is_ok_and(|(low, end)| (low..=end).contains(&reading.next)) {
                 continue;
             }
             warn!(topic = key.0, partition = %key.1, next = reading.next, %error, "signals were cut off, the log is read from its beginning");
-            let wish = Wish { from: None, ..reading.wish.clone() };
+            let wish = Wish {
+                from: None,
+                ..reading.wish.clone()
+            };
             self.forget(&key);
-            self.wishes.push((Instant::now(), wish));
+            let _ = self.again.send(wish);
         }
     }
 }
 
 fn deliver(wish: &Wish, what: Delivery) -> bool {
-    wish.sink.send(Delivered { partition: wish.partition, serial: wish.serial, what }).is_ok()
+    wish.sink
+        .send(Delivered {
+            partition: wish.partition,
+            serial: wish.serial,
+            what,
+        })
+        .is_ok()
 }
 
 fn one(key: &Key, start: Option<i64>) -> TopicPartitionList {
@@ -265,6 +344,9 @@ impl ProgressTopic {
 #[async_trait]
 impl Progress for ProgressTopic {
     async fn publish(&self, key: String, value: Vec<u8>) -> Result<()> {
-        self.producer.produce(&self.topic, Partition(0), key.as_bytes(), &value).await.map(drop)
+        self.producer
+            .produce(&self.topic, Partition(0), key.as_bytes(), &value)
+            .await
+            .map(drop)
     }
 }

@@ -31,7 +31,10 @@ pub struct Report {
 
 /// Applies a load. Errors on the way become outcomes.
 pub async fn run(shared: &Shared, target: &Target, load: &LoadPlan, row: Option<&TableRow>, load_id: &str) -> Report {
-    let nothing = |outcome| Report { outcome, phases: Phases::new() };
+    let nothing = |outcome| Report {
+        outcome,
+        phases: Phases::new(),
+    };
     let Ok(_permit) = shared.permits.acquire().await else {
         return nothing(Outcome::Retry(Failure::retry("the process is shutting down")));
     };
@@ -45,9 +48,11 @@ pub async fn run(shared: &Shared, target: &Target, load: &LoadPlan, row: Option<
 fn ended(failure: Failure) -> Outcome {
     match failure.class {
         Class::Retry => Outcome::Retry(failure),
-        Class::Halt | Class::Stop => {
-            Outcome::Halt { separable: failure.at.key.is_some(), failure, partition: None }
-        }
+        Class::Halt | Class::Stop => Outcome::Halt {
+            separable: failure.at.key.is_some(),
+            failure,
+            partition: None,
+        },
     }
 }
 
@@ -61,9 +66,18 @@ async fn attempt(
     let known = known_plans(shared, load, row).await?;
     let authorization = (shared.authorization)()?;
     let mut session = shared.pool.take().await.map_err(|failure| connecting(&failure))?;
-    let catalog = if load.groups.is_empty() { Vec::new() } else { catalog(&mut *session, target).await? };
+    let catalog = if load.groups.is_empty() {
+        Vec::new()
+    } else {
+        catalog(&mut *session, target).await?
+    };
     let manifests: Vec<(String, String)> = (0..load.groups.len())
-        .map(|part| (shared.store.bucket().to_owned(), manifest_key(&shared.prefix, &shared.target, load_id, part)))
+        .map(|part| {
+            (
+                shared.store.bucket().to_owned(),
+                manifest_key(&shared.prefix, &shared.target, load_id, part),
+            )
+        })
         .collect();
     let facts = Facts {
         load,
@@ -91,12 +105,22 @@ async fn attempt(
         shared.pool.give(session);
     }
     debug!(load_id, mode = ?script.mode, "load ended");
-    Ok(Report { outcome: ended.outcome, phases: ended.phases })
+    Ok(Report {
+        outcome: ended.outcome,
+        phases: ended.phases,
+    })
 }
 
-async fn known_plans(shared: &Shared, load: &LoadPlan, row: Option<&TableRow>) -> Result<BTreeMap<PlanId, Plan>, Failure> {
+async fn known_plans(
+    shared: &Shared,
+    load: &LoadPlan,
+    row: Option<&TableRow>,
+) -> Result<BTreeMap<PlanId, Plan>, Failure> {
     let own = shared.store.bucket();
-    let of_groups = load.groups.iter().map(|group| (&group.key.plan, group.key.bucket.as_str()));
+    let of_groups = load
+        .groups
+        .iter()
+        .map(|group| (&group.key.plan, group.key.bucket.as_str()));
     let of_table = row.and_then(|row| row.plan.as_ref()).map(|id| (id, own));
     let mut known = BTreeMap::new();
     for (id, bucket) in of_groups.chain(of_table) {
@@ -109,7 +133,12 @@ async fn known_plans(shared: &Shared, load: &LoadPlan, row: Option<&TableRow>) -
 }
 
 /// The table's own plan and the manifests lie on S3 before the transaction that names them begins.
-async fn put_documents(shared: &Shared, load: &LoadPlan, script: &Script, manifests: &[(String, String)]) -> Result<(), Failure> {
+async fn put_documents(
+    shared: &Shared,
+    load: &LoadPlan,
+    script: &Script,
+    manifests: &[(String, String)],
+) -> Result<(), Failure> {
     if let Some(plan) = &script.plan {
         shared.plans.put(&*shared.store, &shared.prefix, plan).await?;
     }
@@ -126,7 +155,10 @@ async fn put_documents(shared: &Shared, load: &LoadPlan, script: &Script, manife
 /// # Errors
 /// When the catalog cannot be read.
 pub async fn catalog(session: &mut dyn Session, target: &Target) -> Result<Vec<Present>, Failure> {
-    let answer = session.run(&evolve::read(&target.table)?).await.map_err(|failure| asking("read the catalog", &failure))?;
+    let answer = session
+        .run(&evolve::read(&target.table)?)
+        .await
+        .map_err(|failure| asking("read the catalog", &failure))?;
     Ok(evolve::parse(&answer))
 }
 
@@ -139,17 +171,33 @@ pub async fn read_state(shared: &Shared, target: &Target) -> Result<State, Failu
     let tables = StateTables::of(&target.table, &target.state_schema);
     if !has_state(&mut *session, target).await? {
         let schema = format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(&target.state_schema));
-        let creates = shared.create_schemas.then_some(schema).into_iter().chain(tables.create());
+        let creates = shared
+            .create_schemas
+            .then_some(schema)
+            .into_iter()
+            .chain(tables.create());
         for statement in creates {
-            session.run(&statement).await.map_err(|failure| asking("create the state tables", &failure))?;
+            session
+                .run(&statement)
+                .await
+                .map_err(|failure| asking("create the state tables", &failure))?;
         }
     }
     let locked = ["BEGIN".to_owned(), tables.lock()];
     for statement in &locked {
-        session.run(statement).await.map_err(|failure| asking("lock the state table", &failure))?;
+        session
+            .run(statement)
+            .await
+            .map_err(|failure| asking("lock the state table", &failure))?;
     }
-    let answer = session.run(&tables.read()).await.map_err(|failure| asking("read the checkpoints", &failure))?;
-    session.run("COMMIT").await.map_err(|failure| asking("unlock the state table", &failure))?;
+    let answer = session
+        .run(&tables.read())
+        .await
+        .map_err(|failure| asking("read the checkpoints", &failure))?;
+    session
+        .run("COMMIT")
+        .await
+        .map_err(|failure| asking("unlock the state table", &failure))?;
     shared.pool.give(session);
     State::parse(&answer)
 }
@@ -159,8 +207,14 @@ pub async fn read_state(shared: &Shared, target: &Target) -> Result<State, Failu
 /// # Errors
 /// When the catalog cannot be read.
 pub async fn has_state(session: &mut dyn Session, target: &Target) -> Result<bool, Failure> {
-    for table in [target.table.state(&target.state_schema), target.table.ledger(&target.state_schema)] {
-        let answer = session.run(&evolve::read(&table)?).await.map_err(|failure| asking("read the catalog", &failure))?;
+    for table in [
+        target.table.state(&target.state_schema),
+        target.table.ledger(&target.state_schema),
+    ] {
+        let answer = session
+            .run(&evolve::read(&table)?)
+            .await
+            .map_err(|failure| asking("read the catalog", &failure))?;
         if answer.rows.is_empty() {
             return Ok(false);
         }

@@ -25,7 +25,12 @@ impl Owner {
     /// Owns nothing yet. A failure that concerns the whole process goes to `fatal`.
     #[must_use]
     pub fn new(shared: Arc<Shared>, fatal: UnboundedSender<Failure>) -> Owner {
-        Owner { shared, running: BTreeMap::new(), tasks: TaskTracker::new(), fatal }
+        Owner {
+            shared,
+            running: BTreeMap::new(),
+            tasks: TaskTracker::new(),
+            fatal,
+        }
     }
 
     /// The table is ours: begin, knowing nothing but what its state says.

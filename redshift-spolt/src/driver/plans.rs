@@ -29,7 +29,10 @@ impl Plans {
         }
         let key = plan_key(prefix, id);
         let doing = || format!("read plan `{id}`");
-        let document = store.get(bucket, &key).await.map_err(|failure| failure.context(doing()).key(&key))?;
+        let document = store
+            .get(bucket, &key)
+            .await
+            .map_err(|failure| failure.context(doing()).key(&key))?;
         let document = document.ok_or_else(|| {
             Failure::halt(format!("{}: there is no such document in bucket `{bucket}`", doing()))
                 .key(&key)
@@ -51,7 +54,9 @@ impl Plans {
         if self.kept(&id).is_some() {
             return Ok(());
         }
-        store.put_if_absent(object(plan_key(prefix, &id), plan.document())).await?;
+        store
+            .put_if_absent(object(plan_key(prefix, &id), plan.document()))
+            .await?;
         self.keep(plan.clone());
         Ok(())
     }
@@ -80,5 +85,11 @@ impl Plans {
 #[must_use]
 pub fn object(key: String, body: Vec<u8>) -> PutObject {
     let sha256 = Sha256::digest(&body).into();
-    PutObject { key, body: body.into(), sha256, content_type: "application/json", metadata: Vec::new() }
+    PutObject {
+        key,
+        body: body.into(),
+        sha256,
+        content_type: "application/json",
+        metadata: Vec::new(),
+    }
 }

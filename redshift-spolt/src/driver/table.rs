@@ -47,13 +47,29 @@ pub async fn run(shared: Arc<Shared>, table: Arc<Table>, cancel: CancellationTok
     let name = table.target.table.to_string();
     let span = info_span!("table", table = %name, topic = %table.topic);
     let task = async {
-        let Some(partitions) = partitions(&shared, &table).await else { return };
+        let Some(partitions) = partitions(&shared, &table).await else {
+            return;
+        };
         let (events, inbox) = unbounded_channel();
         let (sink, deliveries) = unbounded_channel();
         let mut actions = Vec::new();
-        let machine = Machine::new(table.topic.clone(), partitions, shared.limits, table.policy, &mut actions);
-        let mut task =
-            Task { shared: Arc::clone(&shared), table: Arc::clone(&table), machine, events, sink, serials: BTreeMap::new(), wake_at: None, fatal };
+        let machine = Machine::new(
+            table.topic.clone(),
+            partitions,
+            shared.limits,
+            table.policy,
+            &mut actions,
+        );
+        let mut task = Task {
+            shared: Arc::clone(&shared),
+            table: Arc::clone(&table),
+            machine,
+            events,
+            sink,
+            serials: BTreeMap::new(),
+            wake_at: None,
+            fatal,
+        };
         info!(partitions, "table begins");
         task.carry_out(actions);
         task.turn_over(inbox, deliveries).await;
@@ -118,7 +134,9 @@ impl Task {
                 self.wake_at = None;
                 self.step(Event::Tick);
             }
-            self.shared.watch.table(&name, &self.table.topic, &self.machine, world.now_ms());
+            self.shared
+                .watch
+                .table(&name, &self.table.topic, &self.machine, world.now_ms());
         }
     }
 
@@ -129,14 +147,22 @@ impl Task {
     }
 
     fn deliver(&mut self, delivered: Delivered) {
-        let Delivered { partition, serial, what } = delivered;
+        let Delivered {
+            partition,
+            serial,
+            what,
+        } = delivered;
         if self.serials.get(&partition) != Some(&serial) {
             return;
         }
         match what {
             Delivery::Begun { low } => self.step(Event::LogBegins { partition, low }),
             Delivery::Signal { offset, value } => match Claim::decode(&value) {
-                Ok(claim) => self.step(Event::Signal { partition, offset, claim: Arc::new(claim) }),
+                Ok(claim) => self.step(Event::Signal {
+                    partition,
+                    offset,
+                    claim: Arc::new(claim),
+                }),
                 Err(error) => {
                     let failure = Failure::halt(error.to_string())
                         .topic(&self.table.signals)
@@ -157,7 +183,13 @@ impl Task {
                 Action::ReadSignals { partition, from } => {
                     let serial = self.serials.entry(partition).or_default();
                     *serial += 1;
-                    let wish = Wish { topic: signals.clone(), partition, from, serial: *serial, sink: self.sink.clone() };
+                    let wish = Wish {
+                        topic: signals.clone(),
+                        partition,
+                        from,
+                        serial: *serial,
+                        sink: self.sink.clone(),
+                    };
                     self.shared.signals.read(wish);
                 }
                 Action::StopSignals { partition } => {
@@ -234,7 +266,10 @@ impl Task {
             }
             for run in runs {
                 let message = message(&shared, &table, &run, load_id);
-                let key = format!("{}/{}/{}/{}", shared.target, run.topic, run.to.incarnation, run.partition);
+                let key = format!(
+                    "{}/{}/{}/{}",
+                    shared.target, run.topic, run.to.incarnation, run.partition
+                );
                 let value = serde_json::to_vec(&message).unwrap_or_default();
                 if let Err(failure) = shared.progress.publish(key, value).await {
                     warn!(error = %failure, "publish progress");
@@ -268,7 +303,11 @@ fn report(shared: &Shared, table: &Table, failure: &Failure, fatal: &UnboundedSe
         Class::Stop => {
             let _ = fatal.send(failure.clone());
         }
-        Class::Retry if shared.watch.may_tell(&table.target.table.to_string(), &failure.message, shared.world.now_ms()) => {
+        Class::Retry
+            if shared
+                .watch
+                .may_tell(&table.target.table.to_string(), &failure.message, shared.world.now_ms()) =>
+        {
             warn!(error = %failure, "will be tried again");
         }
         Class::Retry | Class::Halt => {}
@@ -276,7 +315,10 @@ fn report(shared: &Shared, table: &Table, failure: &Failure, fatal: &UnboundedSe
 }
 
 fn phases(phases: &BTreeMap<&'static str, f64>) -> String {
-    let shown: Vec<String> = phases.iter().map(|(phase, seconds)| format!("{phase} {seconds:.3}")).collect();
+    let shown: Vec<String> = phases
+        .iter()
+        .map(|(phase, seconds)| format!("{phase} {seconds:.3}"))
+        .collect();
     shown.join(", ")
 }
 

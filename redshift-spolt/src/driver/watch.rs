@@ -38,7 +38,12 @@ impl Watch {
     /// Shows a table as it is now.
     pub fn table(&self, table: &str, topic: &str, machine: &Machine, now_ms: i64) {
         let view = machine.view();
-        let halted = usize::from(view.halted.is_some()) + view.lineages.values().filter(|lineage| lineage.halted.is_some()).count();
+        let halted = usize::from(view.halted.is_some())
+            + view
+                .lineages
+                .values()
+                .filter(|lineage| lineage.halted.is_some())
+                .count();
         let labels = [("table", table.to_owned())];
         gauge!("redshift_spolt_claims_pending", &labels).set(number(view.waiting.claims));
         gauge!("redshift_spolt_lag_records", &labels).set(number(machine.lag()));
@@ -47,7 +52,13 @@ impl Watch {
         if let Some(applied) = seen.applied_ms.get(table) {
             gauge!("redshift_spolt_freshness_seconds", &labels).set(number(now_ms - applied) / 1000.0);
         }
-        seen.views.insert(table.to_owned(), TableView { topic: topic.to_owned(), machine: view });
+        seen.views.insert(
+            table.to_owned(),
+            TableView {
+                topic: topic.to_owned(),
+                machine: view,
+            },
+        );
     }
 
     /// Counts a load that ended.
@@ -62,7 +73,8 @@ impl Watch {
         for (phase, seconds) in &report.phases {
             histogram!("redshift_spolt_load_seconds", "table" => table.to_owned(), "phase" => *phase).record(*seconds);
         }
-        histogram!("redshift_spolt_load_seconds", "table" => table.to_owned(), "phase" => "all").record(number(millis) / 1000.0);
+        histogram!("redshift_spolt_load_seconds", "table" => table.to_owned(), "phase" => "all")
+            .record(number(millis) / 1000.0);
         if matches!(report.outcome, Outcome::Committed { .. }) {
             counter!("redshift_spolt_load_rows_total", "table" => table.to_owned()).increment(load.rows());
             counter!("redshift_spolt_load_bytes_total", "table" => table.to_owned()).increment(load.bytes());
@@ -81,7 +93,11 @@ impl Watch {
         seen.applied_ms.remove(table);
         seen.told.remove(table);
         let labels = [("table", table.to_owned())];
-        for name in ["redshift_spolt_claims_pending", "redshift_spolt_lag_records", "redshift_spolt_halted"] {
+        for name in [
+            "redshift_spolt_claims_pending",
+            "redshift_spolt_lag_records",
+            "redshift_spolt_halted",
+        ] {
             gauge!(name, &labels).set(0.0);
         }
     }
@@ -89,7 +105,10 @@ impl Watch {
     /// Whether a failure may be logged, or is a repetition of one that was logged just now.
     pub fn may_tell(&self, table: &str, message: &str, now_ms: i64) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = seen.told.get(table).is_some_and(|(known, at)| known == message && now_ms - at < TELL_EVERY_MS);
+        let told = seen
+            .told
+            .get(table)
+            .is_some_and(|(known, at)| known == message && now_ms - at < TELL_EVERY_MS);
         if !told {
             seen.told.insert(table.to_owned(), (message.to_owned(), now_ms));
         }

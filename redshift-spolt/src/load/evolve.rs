@@ -33,7 +33,11 @@ impl Mode {
     /// The mode that holds for a plan: without a key there is nothing to update by.
     #[must_use]
     pub fn of(wanted: Mode, plan: &Plan) -> Mode {
-        if plan.key_columns().is_empty() { Mode::Append } else { wanted }
+        if plan.key_columns().is_empty() {
+            Mode::Append
+        } else {
+            wanted
+        }
     }
 
     /// Meta columns that the target has, in order: the row's last writer, and for a changelog its operation and time.
@@ -88,7 +92,10 @@ pub struct Present {
 /// When the name cannot be written as a literal.
 pub fn read(table: &TableName) -> Result<String, Failure> {
     let (schema, name) = (literal(&table.schema)?, literal(&table.name)?);
-    Ok(fill(include_str!("../../../sql/read_catalog.sql"), &[("schema", &schema), ("table", &name)]))
+    Ok(fill(
+        include_str!("../../../sql/read_catalog.sql"),
+        &[("schema", &schema), ("table", &name)],
+    ))
 }
 
 /// Reads the answer of [`read`]; no rows means no table.
@@ -142,19 +149,23 @@ pub fn union(known: Option<&Plan>, plans: &[&Plan]) -> Result<Plan, Failure> {
 }
 
 fn key_changed(before: &[String], after: &[String]) -> Failure {
-    Failure::halt(format!("the key of the table changed from `{}` to `{}`", before.join(", "), after.join(", ")))
-        .hint("rows under the old key could no longer be found; load the topic into a new table by a rewrite rule")
+    Failure::halt(format!(
+        "the key of the table changed from `{}` to `{}`",
+        before.join(", "),
+        after.join(", ")
+    ))
+    .hint("rows under the old key could no longer be found; load the topic into a new table by a rewrite rule")
 }
 
 /// One type that holds both, where only lengths differ.
 fn joined(a: ColumnType, b: ColumnType) -> Option<ColumnType> {
     match (a, b) {
-        (ColumnType::Varchar { limit: x }, ColumnType::Varchar { limit: y }) => {
-            Some(ColumnType::Varchar { limit: x.zip(y).map(|(x, y)| x.max(y)) })
-        }
-        (ColumnType::Varbyte { limit: x }, ColumnType::Varbyte { limit: y }) => {
-            Some(ColumnType::Varbyte { limit: x.zip(y).map(|(x, y)| x.max(y)) })
-        }
+        (ColumnType::Varchar { limit: x }, ColumnType::Varchar { limit: y }) => Some(ColumnType::Varchar {
+            limit: x.zip(y).map(|(x, y)| x.max(y)),
+        }),
+        (ColumnType::Varbyte { limit: x }, ColumnType::Varbyte { limit: y }) => Some(ColumnType::Varbyte {
+            limit: x.zip(y).map(|(x, y)| x.max(y)),
+        }),
         (a, b) => (a == b).then_some(a),
     }
 }
@@ -164,18 +175,29 @@ fn joined(a: ColumnType, b: ColumnType) -> Option<ColumnType> {
 ///
 /// # Errors
 /// When a value is longer than the configuration allows, or than any VARCHAR.
-pub fn wanted(plan: &Plan, configured: &BTreeMap<String, u32>, longest: &BTreeMap<&str, u32>) -> Result<Vec<Wanted>, Failure> {
+pub fn wanted(
+    plan: &Plan,
+    configured: &BTreeMap<String, u32>,
+    longest: &BTreeMap<&str, u32>,
+) -> Result<Vec<Wanted>, Failure> {
     plan.columns
         .iter()
         .map(|column| {
             let seen = longest.get(column.name.as_str()).copied().unwrap_or(0);
-            let seen = seen.max(column.default.as_ref().map_or(0, |text| u32::try_from(text.len()).unwrap_or(u32::MAX)));
+            let seen = seen.max(
+                column
+                    .default
+                    .as_ref()
+                    .map_or(0, |text| u32::try_from(text.len()).unwrap_or(u32::MAX)),
+            );
             let ty = match column.ty {
                 ColumnType::Varchar { limit } => {
                     let declared = limit.filter(|limit| *limit >= seen && *limit <= WIDTHS[5]);
                     let width = configured.get(&column.name).copied().or(declared).or(fitting(seen));
                     let fits = width.filter(|width| *width >= seen);
-                    ColumnType::Varchar { limit: Some(fits.ok_or_else(|| too_long(&column.name, seen, width))?) }
+                    ColumnType::Varchar {
+                        limit: Some(fits.ok_or_else(|| too_long(&column.name, seen, width))?),
+                    }
                 }
                 other => other,
             };
@@ -193,10 +215,18 @@ pub fn wanted(plan: &Plan, configured: &BTreeMap<String, u32>, longest: &BTreeMa
 
 fn too_long(column: &str, seen: u32, width: Option<u32>) -> Failure {
     let (limit, hint) = match width {
-        Some(width) => (width, "raise its width in the topic's `varchar` setting, or remove the setting"),
-        None => (WIDTHS[5], "Redshift has no longer text; leave the column out, or shorten it at the source"),
+        Some(width) => (
+            width,
+            "raise its width in the topic's `varchar` setting, or remove the setting",
+        ),
+        None => (
+            WIDTHS[5],
+            "Redshift has no longer text; leave the column out, or shorten it at the source",
+        ),
     };
-    Failure::halt(format!("a value of `{seen}` bytes does not fit `VARCHAR({limit})`")).column(column).hint(hint)
+    Failure::halt(format!("a value of `{seen}` bytes does not fit `VARCHAR({limit})`"))
+        .column(column)
+        .hint(hint)
 }
 
 fn fitting(bytes: u32) -> Option<u32> {
@@ -220,7 +250,10 @@ pub struct Evolution {
 /// When a column has a type that the wanted one cannot be stored in, or a column that no load fills does not allow NULL.
 pub fn compare(present: &[Present], wanted: &[Wanted], mode: Mode) -> Result<Evolution, Failure> {
     if present.is_empty() {
-        return Ok(Evolution { create: true, ..Evolution::default() });
+        return Ok(Evolution {
+            create: true,
+            ..Evolution::default()
+        });
     }
     let by_name: BTreeMap<&str, &Present> = present.iter().map(|column| (column.name.as_str(), column)).collect();
     let mut evolution = Evolution::default();
@@ -248,10 +281,15 @@ pub fn compare(present: &[Present], wanted: &[Wanted], mode: Mode) -> Result<Evo
         }
     }
     let filled: BTreeSet<&str> = all.iter().map(|column| column.name.as_str()).collect();
-    if let Some(stray) = present.iter().find(|column| !column.nullable && !filled.contains(column.name.as_str())) {
-        return Err(Failure::halt("the column does not allow NULL, and the source has no such field")
-            .column(&stray.name)
-            .hint("drop the column, or its NOT NULL by rebuilding the table"));
+    if let Some(stray) = present
+        .iter()
+        .find(|column| !column.nullable && !filled.contains(column.name.as_str()))
+    {
+        return Err(
+            Failure::halt("the column does not allow NULL, and the source has no such field")
+                .column(&stray.name)
+                .hint("drop the column, or its NOT NULL by rebuilding the table"),
+        );
     }
     Ok(evolution)
 }
@@ -298,7 +336,11 @@ fn accepts(present: &Present, column: &Wanted) -> Fit {
         ColumnType::Decimal { precision, scale } => {
             let same = present.scale == Some(u32::from(scale));
             let enough = present.precision.is_some_and(|present| present >= u32::from(precision));
-            if matches!(name, "numeric" | "decimal") && same && enough { Fit::Fits } else { Fit::Differs }
+            if matches!(name, "numeric" | "decimal") && same && enough {
+                Fit::Fits
+            } else {
+                Fit::Differs
+            }
         }
         ColumnType::Date => one_of(&["date"]),
         ColumnType::Time => one_of(&["time", "time without time zone"]),

@@ -220,7 +220,11 @@ impl Machine {
             Event::StateFailed(failure) => self.failed(now_ms, failure, actions),
             Event::Partitions(count) => self.partitions_known(count, actions),
             Event::LogBegins { partition, low } => self.log_begins(partition, low, actions),
-            Event::Signal { partition, offset, claim } => self.signal(now_ms, partition, offset, claim, actions),
+            Event::Signal {
+                partition,
+                offset,
+                claim,
+            } => self.signal(now_ms, partition, offset, claim, actions),
             Event::BadSignal { partition, failure } => self.halt_source(partition, failure, actions),
             Event::Loaded(outcome) => self.loaded(now_ms, outcome, actions),
             Event::Tick => self.tick(now_ms, actions),
@@ -255,8 +259,10 @@ impl Machine {
         }
         self.row.clone_from(&state.table);
         self.phase = Phase::Idle { not_before: now_ms };
-        let partitions: Vec<Partition> =
-            (0..self.partitions).map(Partition).chain(state.lineages.keys().copied()).collect();
+        let partitions: Vec<Partition> = (0..self.partitions)
+            .map(Partition)
+            .chain(state.lineages.keys().copied())
+            .collect();
         for partition in partitions {
             if partition.0 >= self.partitions {
                 self.halt_source(partition, lost_partition(partition, self.partitions), actions);
@@ -272,7 +278,10 @@ impl Machine {
                     let source = self.sources.entry(partition).or_default();
                     let behind = source.resume(checkpoint, fresh, self.policy);
                     if behind && source.halted.is_none() {
-                        actions.push(Action::ReadSignals { partition, from: source.base });
+                        actions.push(Action::ReadSignals {
+                            partition,
+                            from: source.base,
+                        });
                     }
                 }
             }
@@ -285,12 +294,21 @@ impl Machine {
     fn log_begins(&mut self, partition: Partition, low: Offset, actions: &mut Vec<Action>) {
         let source = self.sources.entry(partition).or_default();
         if source.position.is_none() && source.tail.is_none() && low > Offset(0) && !self.policy.start_anywhere {
-            let failure = halted(&Halt::NoOrigin { start: low }).topic(&self.topic).partition(partition);
+            let failure = halted(&Halt::NoOrigin { start: low })
+                .topic(&self.topic)
+                .partition(partition);
             self.halt_source(partition, failure, actions);
         }
     }
 
-    fn signal(&mut self, now_ms: i64, partition: Partition, offset: Offset, claim: Arc<Claim>, actions: &mut Vec<Action>) {
+    fn signal(
+        &mut self,
+        now_ms: i64,
+        partition: Partition,
+        offset: Offset,
+        claim: Arc<Claim>,
+        actions: &mut Vec<Action>,
+    ) {
         let topic = self.topic.clone();
         let source = self.sources.entry(partition).or_default();
         if source.halted.is_some() || matches!(self.phase, Phase::Halted(_)) {
@@ -312,7 +330,10 @@ impl Machine {
                 return self.halt_source(partition, failure, actions);
             }
             Verdict::Take { .. } if !claim.unchanged.is_empty() => {
-                let failure = unchanged(&claim.unchanged).topic(topic).partition(partition).offset(claim.start);
+                let failure = unchanged(&claim.unchanged)
+                    .topic(topic)
+                    .partition(partition)
+                    .offset(claim.start);
                 return self.halt_source(partition, failure, actions);
             }
             _ => {}
@@ -320,7 +341,11 @@ impl Machine {
         source.cluster.get_or_insert_with(|| claim.cluster.clone());
         source.tail = verdict.after(source.tail);
         self.waiting.add(&claim);
-        source.queue.push_back(Pending { signal: offset, arrived_ms: now_ms, claim });
+        source.queue.push_back(Pending {
+            signal: offset,
+            arrived_ms: now_ms,
+            claim,
+        });
     }
 
     fn loaded(&mut self, now_ms: i64, outcome: Outcome, actions: &mut Vec<Action>) {
@@ -334,7 +359,11 @@ impl Machine {
                 actions.push(Action::ReadState);
             }
             Outcome::Retry(failure) => self.failed(now_ms, failure, actions),
-            Outcome::Halt { failure, partition, separable } => {
+            Outcome::Halt {
+                failure,
+                partition,
+                separable,
+            } => {
                 let alone = match load.runs.as_slice() {
                     [run] => Some(run.partition),
                     _ => None,
@@ -360,7 +389,9 @@ impl Machine {
         self.separate = false;
         self.row = Some(row);
         for run in &load.runs {
-            let Some(source) = self.sources.get_mut(&run.partition) else { continue };
+            let Some(source) = self.sources.get_mut(&run.partition) else {
+                continue;
+            };
             let consumed = run.consumed.min(source.queue.len());
             source.queue.drain(..consumed);
             source.position = Some(run.to);
@@ -384,7 +415,10 @@ impl Machine {
         if source.halted.is_none() {
             source.halted = Some(failure.clone());
             actions.push(Action::StopSignals { partition });
-            actions.push(Action::Alarm { partition: Some(partition), failure });
+            actions.push(Action::Alarm {
+                partition: Some(partition),
+                failure,
+            });
         }
     }
 
@@ -396,13 +430,21 @@ impl Machine {
             }
         }
         self.count_waiting();
-        actions.push(Action::Alarm { partition: None, failure: failure.clone() });
+        actions.push(Action::Alarm {
+            partition: None,
+            failure: failure.clone(),
+        });
         self.phase = Phase::Halted(failure);
     }
 
     fn start_load(&mut self, now_ms: i64, actions: &mut Vec<Action>) {
         let Phase::Idle { not_before } = self.phase else { return };
-        let Some(oldest) = self.offering().filter_map(|(_, source)| source.queue.front()).map(|p| p.arrived_ms).min() else {
+        let Some(oldest) = self
+            .offering()
+            .filter_map(|(_, source)| source.queue.front())
+            .map(|p| p.arrived_ms)
+            .min()
+        else {
             return;
         };
         let due = (oldest + self.limits.age_ms).max(not_before);
@@ -415,7 +457,11 @@ impl Machine {
         }
         let mut offers: Vec<Offer<'_>> = self
             .offering()
-            .map(|(partition, source)| Offer { partition: *partition, at: source.position, queue: &source.queue })
+            .map(|(partition, source)| Offer {
+                partition: *partition,
+                at: source.position,
+                queue: &source.queue,
+            })
             .collect();
         if self.separate {
             offers.sort_by_key(|offer| offer.queue.front().map(|pending| pending.arrived_ms));
@@ -461,7 +507,9 @@ impl Source {
         let behind = fresh || stored < self.base || position < self.position;
         self.position = position;
         self.base = stored;
-        self.cluster = checkpoint.map(|checkpoint| checkpoint.cluster.clone()).or(self.cluster.take());
+        self.cluster = checkpoint
+            .map(|checkpoint| checkpoint.cluster.clone())
+            .or(self.cluster.take());
         self.tail = position;
         if behind {
             self.queue.clear();
@@ -502,8 +550,11 @@ fn halted(halt: &Halt) -> Failure {
 }
 
 fn unchanged(columns: &[String]) -> Failure {
-    Failure::halt(format!("the claim holds rows whose columns `{}` the source left out as unchanged", columns.join("`, `")))
-        .hint("set the source table to REPLICA IDENTITY FULL, so that updates carry every column")
+    Failure::halt(format!(
+        "the claim holds rows whose columns `{}` the source left out as unchanged",
+        columns.join("`, `")
+    ))
+    .hint("set the source table to REPLICA IDENTITY FULL, so that updates carry every column")
 }
 
 fn foreign(topic: &str, other: &str) -> Failure {
@@ -513,14 +564,18 @@ fn foreign(topic: &str, other: &str) -> Failure {
 }
 
 fn other_cluster(cluster: &str, other: &str) -> Failure {
-    Failure::halt(format!("the table follows Kafka cluster `{cluster}`, but the claim is of cluster `{other}`"))
-        .hint("offsets of two clusters cannot be compared; load the other cluster's topic into another table")
+    Failure::halt(format!(
+        "the table follows Kafka cluster `{cluster}`, but the claim is of cluster `{other}`"
+    ))
+    .hint("offsets of two clusters cannot be compared; load the other cluster's topic into another table")
 }
 
 fn lost_partition(partition: Partition, partitions: i32) -> Failure {
-    Failure::halt(format!("the table has a checkpoint for partition `{partition}`, but the signal topic has `{partitions}` partitions"))
-        .partition(partition)
-        .hint("was the signal topic deleted and created again? rebuild it from the objects on S3")
+    Failure::halt(format!(
+        "the table has a checkpoint for partition `{partition}`, but the signal topic has `{partitions}` partitions"
+    ))
+    .partition(partition)
+    .hint("was the signal topic deleted and created again? rebuild it from the objects on S3")
 }
 
 /// What `/state` shows of a table.
@@ -585,7 +640,11 @@ impl Machine {
             waiting: self.waiting,
             plan: self.row.as_ref().and_then(|row| row.plan.clone()),
             loads: self.row.as_ref().map_or(0, |row| row.serial),
-            lineages: self.sources.iter().map(|(partition, source)| (*partition, lineage(source))).collect(),
+            lineages: self
+                .sources
+                .iter()
+                .map(|(partition, source)| (*partition, lineage(source)))
+                .collect(),
         }
     }
 
@@ -600,7 +659,11 @@ impl Machine {
     pub fn lag(&self) -> i64 {
         let lag = |source: &Source| match (source.position, source.tail) {
             (Some(position), Some(tail)) if position.incarnation == tail.incarnation => tail.next.0 - position.next.0,
-            _ => source.queue.iter().map(|pending| i64::try_from(pending.claim.records).unwrap_or(i64::MAX)).sum(),
+            _ => source
+                .queue
+                .iter()
+                .map(|pending| i64::try_from(pending.claim.records).unwrap_or(i64::MAX))
+                .sum(),
         };
         self.sources.values().map(lag).sum()
     }

@@ -38,8 +38,14 @@ impl TableName {
     }
 
     fn beside(&self, state_schema: &str, what: &str) -> TableName {
-        let name = shortened(&format!("{}__{}", self.schema, self.name), IDENTIFIER_BYTES_MAX - what.len() - 2);
-        TableName { schema: state_schema.to_owned(), name: format!("{name}__{what}") }
+        let name = shortened(
+            &format!("{}__{}", self.schema, self.name),
+            IDENTIFIER_BYTES_MAX - what.len() - 2,
+        );
+        TableName {
+            schema: state_schema.to_owned(),
+            name: format!("{name}__{what}"),
+        }
     }
 }
 
@@ -80,17 +86,28 @@ impl Naming {
             if whole {
                 let spelled = rule.topic.replace(topic, rule.table.as_str()).into_owned();
                 let Some((schema, name)) = spelled.split_once('.').filter(|(_, name)| !name.contains('.')) else {
-                    return Err(Failure::stop(format!("rewrite rule makes `{spelled}`, which is not `schema.table`"))
-                        .topic(topic)
-                        .hint("give [[redshift_spolt.rewrite]] a `table` with exactly one dot"));
+                    return Err(
+                        Failure::stop(format!("rewrite rule makes `{spelled}`, which is not `schema.table`"))
+                            .topic(topic)
+                            .hint("give [[redshift_spolt.rewrite]] a `table` with exactly one dot"),
+                    );
                 };
-                return Ok(TableName { schema: mapped(schema), name: mapped(name) });
+                return Ok(TableName {
+                    schema: mapped(schema),
+                    name: mapped(name),
+                });
             }
         }
         let parts: Vec<&str> = topic.split('.').collect();
         Ok(match parts.as_slice() {
-            [.., schema, name] => TableName { schema: mapped(schema), name: mapped(name) },
-            _ => TableName { schema: mapped(&self.default_schema), name: mapped(topic) },
+            [.., schema, name] => TableName {
+                schema: mapped(schema),
+                name: mapped(name),
+            },
+            _ => TableName {
+                schema: mapped(&self.default_schema),
+                name: mapped(topic),
+            },
         })
     }
 
@@ -106,9 +123,11 @@ impl Naming {
             if let Some(other) = taken.insert(table.clone(), topic)
                 && other != topic
             {
-                return Err(Failure::stop(format!("topics `{other}` and `{topic}` meet in one table"))
-                    .table(table.to_string())
-                    .hint("give one of them another table by [[redshift_spolt.rewrite]], or exclude it"));
+                return Err(
+                    Failure::stop(format!("topics `{other}` and `{topic}` meet in one table"))
+                        .table(table.to_string())
+                        .hint("give one of them another table by [[redshift_spolt.rewrite]], or exclude it"),
+                );
             }
             tables.insert(topic.clone(), table);
         }
@@ -122,8 +141,11 @@ const SYSTEM_COLUMNS: [&str; 7] = ["oid", "tableoid", "xmin", "xmax", "cmin", "c
 /// Name mapping of redshift.md section 7: lower case, `_` for everything but letters, digits and underscores, at most 127 bytes.
 #[must_use]
 pub fn mapped(name: &str) -> String {
-    let mut mapped: String =
-        name.chars().flat_map(char::to_lowercase).map(|c| if c.is_alphanumeric() || c == '_' { c } else { '_' }).collect();
+    let mut mapped: String = name
+        .chars()
+        .flat_map(char::to_lowercase)
+        .map(|c| if c.is_alphanumeric() || c == '_' { c } else { '_' })
+        .collect();
     if !mapped.starts_with(|c: char| c.is_alphabetic() || c == '_') || SYSTEM_COLUMNS.contains(&mapped.as_str()) {
         mapped.insert(0, '_');
     }
@@ -145,7 +167,9 @@ fn shortened(name: &str, limit: usize) -> String {
 
 /// FNV-1a: names need a stable, short digest, not a strong one.
 fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -174,7 +198,10 @@ mod tests {
 
     #[test]
     fn two_topics_in_one_table_are_refused_with_both_names() {
-        let failure = naming().tables(&["a.public.orders".into(), "b.public.orders".into()]).unwrap_err().to_string();
+        let failure = naming()
+            .tables(&["a.public.orders".into(), "b.public.orders".into()])
+            .unwrap_err()
+            .to_string();
         assert!(failure.contains("`a.public.orders` and `b.public.orders`"), "{failure}");
     }
 
@@ -184,6 +211,9 @@ mod tests {
         assert_ne!(long("a"), long("b"));
         assert!(long("a").name.len() <= 127 && long("a").state("spolt").name.len() <= 127);
         assert_ne!(long("a").state("spolt"), long("b").state("spolt"));
-        assert_eq!(naming().table("a.b").unwrap().ledger("spolt").to_string(), "spolt.a__b__ledger");
+        assert_eq!(
+            naming().table("a.b").unwrap().ledger("spolt").to_string(),
+            "spolt.a__b__ledger"
+        );
     }
 }

@@ -23,7 +23,9 @@ impl Meaning {
     #[must_use]
     pub fn failure(&self) -> &Failure {
         match self {
-            Meaning::Retry(failure) | Meaning::BadData(failure) | Meaning::Untrue(failure) | Meaning::Halt(failure) => failure,
+            Meaning::Retry(failure) | Meaning::BadData(failure) | Meaning::Untrue(failure) | Meaning::Halt(failure) => {
+                failure
+            }
         }
     }
 }
@@ -42,8 +44,10 @@ pub fn meaning(purpose: Option<Purpose>, answer: &SqlFailure) -> Meaning {
     let Some(code) = code else {
         return Meaning::Retry(told(Class::Retry).hint("the outcome is unknown; the checkpoints decide"));
     };
-    let passing = matches!(code, "40001" | "40P01" | "57014" | "57P01" | "57P02" | "57P03" | "25P02")
-        || matches!(&code[..code.len().min(2)], "08" | "53" | "58")
+    let passing = matches!(
+        code,
+        "40001" | "40P01" | "57014" | "57P01" | "57P02" | "57P03" | "25P02"
+    ) || matches!(&code[..code.len().min(2)], "08" | "53" | "58")
         || said("1018")
         || message.trim() == "1023"
         || said("serializable isolation violation");
@@ -57,7 +61,9 @@ pub fn meaning(purpose: Option<Purpose>, answer: &SqlFailure) -> Meaning {
         // Two loaders made the same table at once: IF NOT EXISTS does not exclude that.
         "23505" | "42P07" | "42710" => Meaning::Retry(told(Class::Retry)),
         "42501" => Meaning::Halt(told(Class::Halt).hint("`redshift-spolt check` says which right is missing")),
-        "28000" | "28P01" | "3D000" => Meaning::Halt(told(Class::Stop).hint("check [redshift_spolt.connection]: user, password and database")),
+        "28000" | "28P01" | "3D000" => {
+            Meaning::Halt(told(Class::Stop).hint("check [redshift_spolt.connection]: user, password and database"))
+        }
         "3F000" => Meaning::Halt(told(Class::Halt).hint("create the schema, or set `create_schemas = true`")),
         "53100" => Meaning::Halt(told(Class::Halt).hint("the cluster's disk is full")),
         _ if said("internal error") => Meaning::Retry(told(Class::Retry)),
@@ -78,16 +84,31 @@ fn copy_meaning(answer: &SqlFailure, told: impl Fn(Class) -> Failure) -> Meaning
     if said("load into table") && said("failed") {
         return Meaning::BadData(told(Class::Halt));
     }
-    if said("accessdenied") || said("access denied") || said("forbidden") || said("not authorized") || said("invalidaccesskeyid") {
+    if said("accessdenied")
+        || said("access denied")
+        || said("forbidden")
+        || said("not authorized")
+        || said("invalidaccesskeyid")
+    {
         return Meaning::Halt(told(Class::Halt).hint(
             "COPY may not read the bucket: give the role or keys of [redshift_spolt.copy] s3:GetObject and s3:ListBucket on it",
         ));
     }
-    if said("slowdown") || said("503") || said("throttl") || said("timeout") || said("timed out") || said("internalerror") {
+    if said("slowdown")
+        || said("503")
+        || said("throttl")
+        || said("timeout")
+        || said("timed out")
+        || said("internalerror")
+    {
         return Meaning::Retry(told(Class::Retry));
     }
     let generic = matches!(answer.code.as_deref(), Some("XX000"));
-    if generic && said("internal error") { Meaning::Retry(told(Class::Retry)) } else { Meaning::Halt(told(Class::Halt)) }
+    if generic && said("internal error") {
+        Meaning::Retry(told(Class::Retry))
+    } else {
+        Meaning::Halt(told(Class::Halt))
+    }
 }
 
 #[cfg(test)]
@@ -95,7 +116,11 @@ mod tests {
     use super::*;
 
     fn answer(code: &str, message: &str) -> SqlFailure {
-        SqlFailure { code: Some(code.into()), message: message.into(), detail: None }
+        SqlFailure {
+            code: Some(code.into()),
+            message: message.into(),
+            detail: None,
+        }
     }
 
     #[test]
@@ -107,9 +132,19 @@ mod tests {
             ("40001", "could not serialize access"),
             ("57P01", "terminating connection due to administrator command"),
         ] {
-            assert!(matches!(meaning(Some(Purpose::DeleteTarget), &answer(code, message)), Meaning::Retry(_)), "{code} {message}");
+            assert!(
+                matches!(
+                    meaning(Some(Purpose::DeleteTarget), &answer(code, message)),
+                    Meaning::Retry(_)
+                ),
+                "{code} {message}"
+            );
         }
-        let lost = SqlFailure { code: None, message: "connection closed".into(), detail: None };
+        let lost = SqlFailure {
+            code: None,
+            message: "connection closed".into(),
+            detail: None,
+        };
         assert!(matches!(meaning(Some(Purpose::Commit), &lost), Meaning::Retry(_)));
     }
 
@@ -117,14 +152,26 @@ mod tests {
     fn what_cannot_pass_halts_with_a_hint() {
         let copy = |code, message| meaning(Some(Purpose::Copy), &answer(code, message));
         assert!(matches!(
-            copy("XX000", "Load into table 'spolt_stage' failed.  Check 'stl_load_errors' system table for details."),
+            copy(
+                "XX000",
+                "Load into table 'spolt_stage' failed.  Check 'stl_load_errors' system table for details."
+            ),
             Meaning::BadData(_)
         ));
-        assert!(matches!(copy("XX000", "Mandatory url is not present in manifest file."), Meaning::Untrue(_)));
-        let Meaning::Halt(denied) = copy("XX000", "S3ServiceException:Access Denied,Status 403,Error AccessDenied") else {
+        assert!(matches!(
+            copy("XX000", "Mandatory url is not present in manifest file."),
+            Meaning::Untrue(_)
+        ));
+        let Meaning::Halt(denied) = copy(
+            "XX000",
+            "S3ServiceException:Access Denied,Status 403,Error AccessDenied",
+        ) else {
             panic!("access denied must halt");
         };
         assert!(denied.hint.unwrap().contains("s3:GetObject"));
-        assert!(matches!(meaning(Some(Purpose::CreateTarget), &answer("42501", "permission denied")), Meaning::Halt(_)));
+        assert!(matches!(
+            meaning(Some(Purpose::CreateTarget), &answer("42501", "permission denied")),
+            Meaning::Halt(_)
+        ));
     }
 }

@@ -78,7 +78,11 @@ impl Group {
         self.claims
             .iter()
             .filter_map(object)
-            .map(|object| Entry { bucket: object.bucket, key: object.key, bytes: object.bytes })
+            .map(|object| Entry {
+                bucket: object.bucket,
+                key: object.key,
+                bytes: object.bytes,
+            })
             .collect()
     }
 }
@@ -135,20 +139,34 @@ impl LoadPlan {
     /// Bytes that COPY will read, compressed.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.groups.iter().flat_map(|group| &group.claims).filter_map(|claim| claim.object.as_ref()).map(|o| o.bytes).sum()
+        self.groups
+            .iter()
+            .flat_map(|group| &group.claims)
+            .filter_map(|claim| claim.object.as_ref())
+            .map(|o| o.bytes)
+            .sum()
     }
 
     /// Latest record time among the claims, milliseconds since 1970.
     #[must_use]
     pub fn max_time_ms(&self) -> Option<i64> {
-        self.runs.iter().flat_map(|run| &run.claims).filter_map(|claim| claim.max_time_ms).max()
+        self.runs
+            .iter()
+            .flat_map(|run| &run.claims)
+            .filter_map(|claim| claim.max_time_ms)
+            .max()
     }
 
     /// Longest values per text column, in bytes, over all claims.
     #[must_use]
     pub fn longest(&self) -> BTreeMap<&str, u32> {
         let mut longest: BTreeMap<&str, u32> = BTreeMap::new();
-        for (column, bytes) in self.groups.iter().flat_map(|g| &g.claims).flat_map(|claim| &claim.longest) {
+        for (column, bytes) in self
+            .groups
+            .iter()
+            .flat_map(|g| &g.claims)
+            .flat_map(|claim| &claim.longest)
+        {
             let entry = longest.entry(column).or_default();
             *entry = (*entry).max(*bytes);
         }
@@ -162,10 +180,17 @@ impl LoadPlan {
 #[must_use]
 pub fn plan(offers: &[Offer<'_>], caps: Caps, policy: Policy) -> Option<LoadPlan> {
     let lowest = offers.iter().filter_map(incarnation).min()?;
-    let mut builders: Vec<Builder<'_>> =
-        offers.iter().filter(|offer| incarnation(offer) == Some(lowest)).map(|offer| Builder::new(*offer)).collect();
+    let mut builders: Vec<Builder<'_>> = offers
+        .iter()
+        .filter(|offer| incarnation(offer) == Some(lowest))
+        .map(|offer| Builder::new(*offer))
+        .collect();
     let (mut claims, mut rows, mut bytes) = (0u64, 0u64, 0u64);
-    while let Some(builder) = builders.iter_mut().filter(|b| !b.ended).min_by_key(|b| (b.next_arrival(), b.offer.partition)) {
+    while let Some(builder) = builders
+        .iter_mut()
+        .filter(|b| !b.ended)
+        .min_by_key(|b| (b.next_arrival(), b.offer.partition))
+    {
         let Some(pending) = builder.offer.queue.get(builder.consumed) else {
             builder.ended = true;
             continue;
@@ -194,7 +219,9 @@ fn assemble(builders: Vec<Builder<'_>>) -> Option<LoadPlan> {
     let mut load = LoadPlan::default();
     let mut groups: BTreeMap<GroupKey, Vec<Arc<Claim>>> = BTreeMap::new();
     for builder in builders {
-        let Some((run, taken, overlaps)) = builder.finish() else { continue };
+        let Some((run, taken, overlaps)) = builder.finish() else {
+            continue;
+        };
         load.dedupe |= overlaps;
         load.runs.push(run);
         for (key, claim) in taken {
@@ -203,7 +230,11 @@ fn assemble(builders: Vec<Builder<'_>>) -> Option<LoadPlan> {
     }
     load.groups = groups
         .into_iter()
-        .map(|(key, claims)| Group { key, rows: claims.iter().map(|claim| claim.rows).sum(), claims })
+        .map(|(key, claims)| Group {
+            key,
+            rows: claims.iter().map(|claim| claim.rows).sum(),
+            claims,
+        })
         .collect();
     (!load.runs.is_empty()).then_some(load)
 }
@@ -237,7 +268,10 @@ impl<'a> Builder<'a> {
     }
 
     fn next_arrival(&self) -> i64 {
-        self.offer.queue.get(self.consumed).map_or(i64::MAX, |pending| pending.arrived_ms)
+        self.offer
+            .queue
+            .get(self.consumed)
+            .map_or(i64::MAX, |pending| pending.arrived_ms)
     }
 
     /// Deals with the next claim; whether it counts against the caps. Ends the run where it must end before the claim.
@@ -262,7 +296,10 @@ impl<'a> Builder<'a> {
                 }
                 Some(key) if self.is_passed_over(&key) => false,
                 Some(key) => {
-                    self.covered.entry(key.clone()).or_default().add(claim.start, claim.next);
+                    self.covered
+                        .entry(key.clone())
+                        .or_default()
+                        .add(claim.start, claim.next);
                     if claim.rows > 0 {
                         self.taken.push((key, Arc::clone(claim)));
                     }
@@ -271,7 +308,10 @@ impl<'a> Builder<'a> {
                 None => true,
             },
         };
-        let start = Position { incarnation: claim.incarnation, next: claim.start };
+        let start = Position {
+            incarnation: claim.incarnation,
+            next: claim.start,
+        };
         if counts {
             self.from = self.from.or(Some(start));
             self.end = verdict.after(self.end);
@@ -285,9 +325,13 @@ impl<'a> Builder<'a> {
     /// Whether what the claim overlaps of this run is of its own group: equal rows, of which one is kept. An overlap with another
     /// group ends the run, and the next load trims it.
     fn fits(&self, key: &GroupKey, claim: &Claim, _from: Offset) -> bool {
-        let (Some(from), Some(end)) = (self.from, self.end) else { return true };
+        let (Some(from), Some(end)) = (self.from, self.end) else {
+            return true;
+        };
         let (start, next) = (claim.start.max(from.next), claim.next.min(end.next));
-        start >= next || self.covered.get(key).is_some_and(|own| own.covers(start, next)) || Mutant::NoContinuityNoTrim.is_on()
+        start >= next
+            || self.covered.get(key).is_some_and(|own| own.covers(start, next))
+            || Mutant::NoContinuityNoTrim.is_on()
     }
 
     /// M4: claims of another group are left out although the checkpoint passes them.
@@ -359,7 +403,10 @@ fn drop_covered(taken: &mut Vec<(GroupKey, Arc<Claim>)>, floor: Offset) {
 
 /// Whether two claims of the run overlap above the checkpoint.
 fn overlap(taken: &[(GroupKey, Arc<Claim>)], floor: Offset) -> bool {
-    let mut ranges: Vec<(Offset, Offset)> = taken.iter().map(|(_, claim)| (claim.start.max(floor), claim.next)).collect();
+    let mut ranges: Vec<(Offset, Offset)> = taken
+        .iter()
+        .map(|(_, claim)| (claim.start.max(floor), claim.next))
+        .collect();
     ranges.sort_unstable();
     ranges.windows(2).any(|pair| pair[1].0 < pair[0].1)
 }

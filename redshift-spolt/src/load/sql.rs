@@ -17,8 +17,11 @@ pub fn identifier(name: &str) -> String {
 /// When the text holds a backslash or a NUL.
 pub fn literal(text: &str) -> Result<String, Failure> {
     if text.contains('\\') || text.contains('\0') {
-        return Err(Failure::halt(format!("`{}` cannot be written into a statement: it holds a backslash or NUL", text.escape_debug()))
-            .hint("rename the topic, object or column so that it holds neither"));
+        return Err(Failure::halt(format!(
+            "`{}` cannot be written into a statement: it holds a backslash or NUL",
+            text.escape_debug()
+        ))
+        .hint("rename the topic, object or column so that it holds neither"));
     }
     Ok(format!("'{}'", text.replace('\'', "''")))
 }
@@ -26,8 +29,11 @@ pub fn literal(text: &str) -> Result<String, Failure> {
 /// Fills `{name}` marks of a fixed statement and drops its comment lines and the final semicolon.
 #[must_use]
 pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let mut text: String =
-        template.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join("\n");
+    let mut text: String = template
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("--"))
+        .collect::<Vec<_>>()
+        .join("\n");
     for (name, value) in values {
         text = text.replace(&format!("{{{name}}}"), value);
     }
@@ -41,7 +47,12 @@ pub fn timestamp(millis: i64) -> String {
     let rest = millis.rem_euclid(86_400_000);
     let (year, month, day) = civil(days);
     let (second, millis) = (rest / 1000, rest % 1000);
-    format!("'{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}.{millis:03}'", second / 3600, second / 60 % 60, second % 60)
+    format!(
+        "'{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}.{millis:03}'",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
 }
 
 /// Days since 1970 as a date of the Gregorian calendar (Howard Hinnant's `civil_from_days`).

@@ -60,7 +60,10 @@ impl StateTables {
     /// The state tables of a target table.
     #[must_use]
     pub fn of(table: &TableName, state_schema: &str) -> StateTables {
-        StateTables { state: table.state(state_schema).sql(), ledger: table.ledger(state_schema).sql() }
+        StateTables {
+            state: table.state(state_schema).sql(),
+            ledger: table.ledger(state_schema).sql(),
+        }
     }
 
     fn fill(&self, template: &str) -> String {
@@ -70,7 +73,10 @@ impl StateTables {
     /// Creates both tables where they are missing.
     #[must_use]
     pub fn create(&self) -> [String; 2] {
-        [self.fill(include_str!("../../../sql/create_state.sql")), self.fill(include_str!("../../../sql/create_ledger.sql"))]
+        [
+            self.fill(include_str!("../../../sql/create_state.sql")),
+            self.fill(include_str!("../../../sql/create_ledger.sql")),
+        ]
     }
 
     /// Waits for every writer of the state and excludes others until the transaction ends (rules 17, 18).
@@ -96,7 +102,11 @@ impl State {
         for row in &answer.rows {
             let malformed = || Failure::halt(format!("state row is malformed: `{row:?}`")).hint(BY_HAND);
             let text = |index: usize| row.get(index).and_then(Option::as_deref);
-            let number = |index: usize| text(index).and_then(|text| text.parse::<i64>().ok()).ok_or_else(malformed);
+            let number = |index: usize| {
+                text(index)
+                    .and_then(|text| text.parse::<i64>().ok())
+                    .ok_or_else(malformed)
+            };
             match text(0) {
                 Some("table") => {
                     let table = TableRow {
@@ -121,10 +131,13 @@ impl State {
                         signal_next: Offset(number(9)?),
                     };
                     if let Some(other) = state.lineages.insert(partition, checkpoint) {
-                        return Err(Failure::halt(format!("the state has more than one row of a partition, at `{}` and `{position}`", other.position))
-                            .topic(other.topic)
-                            .partition(partition)
-                            .hint(BY_HAND));
+                        return Err(Failure::halt(format!(
+                            "the state has more than one row of a partition, at `{}` and `{position}`",
+                            other.position
+                        ))
+                        .topic(other.topic)
+                        .partition(partition)
+                        .hint(BY_HAND));
                     }
                 }
                 _ => return Err(malformed()),
@@ -134,26 +147,44 @@ impl State {
     }
 }
 
-const BY_HAND: &str = "somebody wrote to the state table by hand; restore it from a snapshot together with its target table";
+const BY_HAND: &str =
+    "somebody wrote to the state table by hand; restore it from a snapshot together with its target table";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn row(text: &str) -> Vec<Option<String>> {
-        text.split('|').map(|field| (field != "-").then(|| field.to_owned())).collect()
+        text.split('|')
+            .map(|field| (field != "-").then(|| field.to_owned()))
+            .collect()
     }
 
     #[test]
     fn rows_read_back_and_doubles_are_refused() {
         let lineage = "lineage|c|t|0|3|17|-|-|-|5";
-        let answer = Answer { rows: vec![row(lineage), row("table|-|-|-|-|-|4|g|p|-")], affected: 2 };
+        let answer = Answer {
+            rows: vec![row(lineage), row("table|-|-|-|-|-|4|g|p|-")],
+            affected: 2,
+        };
         let state = State::parse(&answer).unwrap();
         let checkpoint = &state.lineages[&Partition(3)];
-        assert_eq!((checkpoint.position.next, checkpoint.signal_next), (Offset(17), Offset(5)));
+        assert_eq!(
+            (checkpoint.position.next, checkpoint.signal_next),
+            (Offset(17), Offset(5))
+        );
         assert_eq!(state.table.unwrap().plan, Some(PlanId("p".into())));
-        let doubled = Answer { rows: vec![row(lineage), row(lineage)], affected: 2 };
+        let doubled = Answer {
+            rows: vec![row(lineage), row(lineage)],
+            affected: 2,
+        };
         assert!(State::parse(&doubled).is_err());
-        assert!(State::parse(&Answer { rows: vec![row("lineage|c|t|0|x|17|-|-|-|5")], affected: 1 }).is_err());
+        assert!(
+            State::parse(&Answer {
+                rows: vec![row("lineage|c|t|0|x|17|-|-|-|5")],
+                affected: 1
+            })
+            .is_err()
+        );
     }
 }

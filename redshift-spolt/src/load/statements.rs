@@ -79,7 +79,11 @@ impl Purpose {
     #[must_use]
     pub fn phase(self) -> &'static str {
         match self {
-            Purpose::CreateSchema | Purpose::Widen | Purpose::CreateTarget | Purpose::AddColumn | Purpose::FillDefault => "evolve",
+            Purpose::CreateSchema
+            | Purpose::Widen
+            | Purpose::CreateTarget
+            | Purpose::AddColumn
+            | Purpose::FillDefault => "evolve",
             Purpose::Begin | Purpose::Lock | Purpose::ReadState | Purpose::ReadCatalog => "lock",
             Purpose::CreateStage | Purpose::Copy | Purpose::CountRows => "copy",
             Purpose::Trim | Purpose::DeleteTarget | Purpose::InsertTarget | Purpose::DropStage => "merge",
@@ -178,7 +182,12 @@ pub fn compile(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> {
 
 fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> {
     let tables = StateTables::of(&target.table, &target.state_schema);
-    let plans: Vec<&Plan> = facts.load.groups.iter().filter_map(|group| facts.plans.get(&group.key.plan)).collect();
+    let plans: Vec<&Plan> = facts
+        .load
+        .groups
+        .iter()
+        .filter_map(|group| facts.plans.get(&group.key.plan))
+        .collect();
     let plan = evolve::union(facts.known, &plans)?;
     let mode = Mode::of(target.mode, &plan);
     let mut script = Script {
@@ -221,7 +230,10 @@ impl Writer {
 fn next_row(facts: &Facts<'_>, plan: &Plan) -> TableRow {
     TableRow {
         serial: facts.table_row.map_or(0, |row| row.serial) + 1,
-        generation: facts.table_row.map_or(facts.load_id, |row| row.generation.as_str()).to_owned(),
+        generation: facts
+            .table_row
+            .map_or(facts.load_id, |row| row.generation.as_str())
+            .to_owned(),
         plan: (!plan.columns.is_empty()).then(|| plan.id()),
     }
 }
@@ -240,7 +252,10 @@ fn first_rows(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>) -> Resu
         ));
     }
     if facts.table_row.is_none() {
-        rows.push(format!("('table', NULL, NULL, NULL, NULL, NULL, 0, {})", literal(facts.load_id)?));
+        rows.push(format!(
+            "('table', NULL, NULL, NULL, NULL, NULL, 0, {})",
+            literal(facts.load_id)?
+        ));
     }
     if !rows.is_empty() {
         let sql = format!(
@@ -264,28 +279,56 @@ fn shape(
 ) -> Result<(), Failure> {
     let evolution = evolve::compare(facts.catalog, columns, mode)?;
     if evolution.create && facts.known.is_some() {
-        return Err(Failure::halt("the target table is gone, but its state says that rows were loaded into it").hint(
-            "restore the table, or drop its two state tables as well to load everything again from the beginning",
-        ));
+        return Err(
+            Failure::halt("the target table is gone, but its state says that rows were loaded into it").hint(
+                "restore the table, or drop its two state tables as well to load everything again from the beginning",
+            ),
+        );
     }
     let table = target.table.sql();
     if evolution.create && target.create_schemas {
         let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(&target.table.schema));
-        before.push(Statement { purpose: Purpose::CreateSchema, sql, expect: Expect::Done });
+        before.push(Statement {
+            purpose: Purpose::CreateSchema,
+            sql,
+            expect: Expect::Done,
+        });
     }
     let mut expected = facts.catalog.to_vec();
     for (column, width) in &evolution.widen {
-        let sql = format!("ALTER TABLE {table} ALTER COLUMN {} TYPE VARCHAR({width})", identifier(column));
-        before.push(Statement { purpose: Purpose::Widen, sql, expect: Expect::Done });
-        expected.iter_mut().filter(|present| present.name == *column).for_each(|present| present.width = Some(*width));
+        let sql = format!(
+            "ALTER TABLE {table} ALTER COLUMN {} TYPE VARCHAR({width})",
+            identifier(column)
+        );
+        before.push(Statement {
+            purpose: Purpose::Widen,
+            sql,
+            expect: Expect::Done,
+        });
+        expected
+            .iter_mut()
+            .filter(|present| present.name == *column)
+            .for_each(|present| present.width = Some(*width));
     }
-    out.add(Purpose::ReadCatalog, evolve::read(&target.table)?, Expect::Catalog(expected));
+    out.add(
+        Purpose::ReadCatalog,
+        evolve::read(&target.table)?,
+        Expect::Catalog(expected),
+    );
     if evolution.create {
-        out.add(Purpose::CreateTarget, create_target(&table, columns, mode), Expect::Done);
+        out.add(
+            Purpose::CreateTarget,
+            create_target(&table, columns, mode),
+            Expect::Done,
+        );
     }
     for column in &evolution.add {
         let (name, ty) = (identifier(&column.name), column.ty);
-        out.add(Purpose::AddColumn, format!("ALTER TABLE {table} ADD COLUMN {name} {ty}"), Expect::Done);
+        out.add(
+            Purpose::AddColumn,
+            format!("ALTER TABLE {table} ADD COLUMN {name} {ty}"),
+            Expect::Done,
+        );
         if let Some(default) = &column.default {
             let sql = format!("UPDATE {table} SET {name} = {}", constant(default, ty)?);
             out.add(Purpose::FillDefault, sql, Expect::Done);
@@ -302,8 +345,14 @@ fn create_target(table: &str, columns: &[Wanted], mode: Mode) -> String {
         let null = if column.key && key { " NOT NULL" } else { "" };
         format!("{} {}{null}", identifier(&column.name), column.ty)
     });
-    let meta = mode.meta_columns().into_iter().map(|(name, ty)| format!("{} {ty}", identifier(name)));
-    format!("CREATE TABLE {table} (\n    {}\n)", data.chain(meta).collect::<Vec<_>>().join(",\n    "))
+    let meta = mode
+        .meta_columns()
+        .into_iter()
+        .map(|(name, ty)| format!("{} {ty}", identifier(name)));
+    format!(
+        "CREATE TABLE {table} (\n    {}\n)",
+        data.chain(meta).collect::<Vec<_>>().join(",\n    ")
+    )
 }
 
 /// A default of a plan as a constant of its column's type.
@@ -323,7 +372,9 @@ fn stage(out: &mut Writer, facts: &Facts<'_>, columns: &[Wanted], mode: Mode) ->
     let mut lines = Vec::new();
     for meta in META_COLUMNS {
         let ty = match meta.ty {
-            ColumnType::Varchar { limit: None } => ColumnType::Varchar { limit: Some(marks_width(facts.load)) },
+            ColumnType::Varchar { limit: None } => ColumnType::Varchar {
+                limit: Some(marks_width(facts.load)),
+            },
             ty => ty,
         };
         lines.push(format!("{} {ty}", identifier(meta.name)));
@@ -335,7 +386,11 @@ fn stage(out: &mut Writer, facts: &Facts<'_>, columns: &[Wanted], mode: Mode) ->
         if column.key && mode == Mode::Upsert {
             line.push_str(" NOT NULL");
         }
-        if let Some(default) = column.default.as_ref().filter(|_| lacked.contains(column.name.as_str())) {
+        if let Some(default) = column
+            .default
+            .as_ref()
+            .filter(|_| lacked.contains(column.name.as_str()))
+        {
             let staged = evolve::staged(column);
             let _ = write!(line, " DEFAULT {}", constant(default, staged)?);
         }
@@ -353,22 +408,45 @@ fn stage(out: &mut Writer, facts: &Facts<'_>, columns: &[Wanted], mode: Mode) ->
 
 /// Longest list of unchanged columns that the load brings: without marks the column is empty.
 fn marks_width(load: &LoadPlan) -> u32 {
-    let marked = load.groups.iter().flat_map(|group| &group.claims).any(|claim| !claim.unchanged.is_empty());
+    let marked = load
+        .groups
+        .iter()
+        .flat_map(|group| &group.claims)
+        .any(|claim| !claim.unchanged.is_empty());
     if marked { evolve::WIDTHS[5] } else { evolve::WIDTHS[0] }
 }
 
 /// Columns that some group has no field for.
 fn lacked<'a>(facts: &'a Facts<'_>) -> BTreeSet<&'a str> {
-    let of = |plan: &'a Plan| plan.columns.iter().map(|column| column.name.as_str()).collect::<BTreeSet<&str>>();
-    let plans: Vec<BTreeSet<&str>> =
-        facts.load.groups.iter().filter_map(|group| facts.plans.get(&group.key.plan)).chain(facts.known).map(of).collect();
+    let of = |plan: &'a Plan| {
+        plan.columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .collect::<BTreeSet<&str>>()
+    };
+    let plans: Vec<BTreeSet<&str>> = facts
+        .load
+        .groups
+        .iter()
+        .filter_map(|group| facts.plans.get(&group.key.plan))
+        .chain(facts.known)
+        .map(of)
+        .collect();
     let all: BTreeSet<&str> = plans.iter().flatten().copied().collect();
-    all.into_iter().filter(|name| plans.iter().any(|plan| !plan.contains(name))).collect()
+    all.into_iter()
+        .filter(|name| plans.iter().any(|plan| !plan.contains(name)))
+        .collect()
 }
 
 fn copy(facts: &Facts<'_>, index: usize, group: &Group) -> Result<String, Failure> {
-    let plan = facts.plans.get(&group.key.plan).ok_or_else(|| Failure::retry(format!("plan `{}` is not at hand", group.key.plan)))?;
-    let (bucket, key) = facts.manifests.get(index).ok_or_else(|| Failure::retry("a manifest is not at hand"))?;
+    let plan = facts
+        .plans
+        .get(&group.key.plan)
+        .ok_or_else(|| Failure::retry(format!("plan `{}` is not at hand", group.key.plan)))?;
+    let (bucket, key) = facts
+        .manifests
+        .get(index)
+        .ok_or_else(|| Failure::retry("a manifest is not at hand"))?;
     if group.key.region != facts.region {
         return Err(Failure::halt(format!(
             "the objects lie in region `{}` and their manifest in `{}`, but one COPY reads one region",
@@ -409,16 +487,26 @@ fn merge(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: &[Wanted
         .map(|(partition, below)| format!("(\"_kafka_partition\" = {partition} AND \"_kafka_offset\" < {below})"))
         .collect();
     if !trims.is_empty() {
-        out.add(Purpose::Trim, format!("DELETE FROM {stage}\nWHERE {}", trims.join("\n   OR ")), Expect::Done);
+        out.add(
+            Purpose::Trim,
+            format!("DELETE FROM {stage}\nWHERE {}", trims.join("\n   OR ")),
+            Expect::Done,
+        );
     }
     let keys: Vec<&Wanted> = columns.iter().filter(|column| column.key).collect();
     if mode == Mode::Upsert {
-        let matches: Vec<String> =
-            keys.iter().map(|key| format!("{table}.{} = {}", identifier(&key.name), value(key, &stage))).collect();
+        let matches: Vec<String> = keys
+            .iter()
+            .map(|key| format!("{table}.{} = {}", identifier(&key.name), value(key, &stage)))
+            .collect();
         let sql = format!("DELETE FROM {table}\nUSING {stage}\nWHERE {}", matches.join("\n  AND "));
         out.add(Purpose::DeleteTarget, sql, Expect::Done);
     }
-    out.add(Purpose::InsertTarget, insert(&table, &stage, columns, &keys, mode, facts.load.dedupe), Expect::Done);
+    out.add(
+        Purpose::InsertTarget,
+        insert(&table, &stage, columns, &keys, mode, facts.load.dedupe),
+        Expect::Done,
+    );
     out.add(Purpose::DropStage, format!("DROP TABLE {stage}"), Expect::Done);
 }
 
@@ -426,14 +514,21 @@ fn merge(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: &[Wanted
 /// seq), and ranks only where claims overlap (M9).
 fn insert(table: &str, stage: &str, columns: &[Wanted], keys: &[&Wanted], mode: Mode, dedupe: bool) -> String {
     let meta = mode.meta_columns();
-    let names: Vec<String> =
-        columns.iter().map(|c| identifier(&c.name)).chain(meta.iter().map(|(name, _)| identifier(name))).collect();
+    let names: Vec<String> = columns
+        .iter()
+        .map(|c| identifier(&c.name))
+        .chain(meta.iter().map(|(name, _)| identifier(name)))
+        .collect();
     let values: Vec<String> = columns
         .iter()
         .map(|column| value(column, "s"))
         .chain(meta.iter().map(|(name, _)| format!("s.{}", identifier(name))))
         .collect();
-    let head = format!("INSERT INTO {table} ({})\nSELECT {}\n", names.join(", "), values.join(", "));
+    let head = format!(
+        "INSERT INTO {table} ({})\nSELECT {}\n",
+        names.join(", "),
+        values.join(", ")
+    );
     let rank = identifier(RANK);
     match mode {
         Mode::Upsert => {
@@ -463,8 +558,12 @@ fn value(column: &Wanted, from: &str) -> String {
 fn checkpoint(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>, row: &TableRow) -> Result<(), Failure> {
     let (load_id, now) = (literal(facts.load_id)?, timestamp(facts.now_ms));
     let case = |value: &dyn Fn(&Run) -> String| {
-        let arms: Vec<String> =
-            facts.load.runs.iter().map(|run| format!("WHEN {} THEN {}", run.partition, value(run))).collect();
+        let arms: Vec<String> = facts
+            .load
+            .runs
+            .iter()
+            .map(|run| format!("WHEN {} THEN {}", run.partition, value(run)))
+            .collect();
         format!("CASE \"partition\" {} END", arms.join(" "))
     };
     let mut old = Vec::new();
@@ -476,7 +575,11 @@ fn checkpoint(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>, row: &T
             run.partition
         );
         if !Mutant::NoLockNoCompareAndSet.is_on() {
-            let _ = write!(condition, " AND \"incarnation\" = {} AND \"next_offset\" = {}", run.from.incarnation, run.from.next);
+            let _ = write!(
+                condition,
+                " AND \"incarnation\" = {} AND \"next_offset\" = {}",
+                run.from.incarnation, run.from.next
+            );
         }
         condition.push(')');
         old.push(condition);
@@ -490,8 +593,15 @@ fn checkpoint(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>, row: &T
         old.join("\n    OR ")
     );
     out.add(Purpose::Checkpoint, sql, Expect::Affected(facts.load.runs.len() as u64));
-    let plan = row.plan.as_ref().map_or(Ok("NULL".to_owned()), |plan| literal(&plan.0))?;
-    let guard = if Mutant::NoLockNoCompareAndSet.is_on() { String::new() } else { format!(" AND \"serial\" = {}", row.serial - 1) };
+    let plan = row
+        .plan
+        .as_ref()
+        .map_or(Ok("NULL".to_owned()), |plan| literal(&plan.0))?;
+    let guard = if Mutant::NoLockNoCompareAndSet.is_on() {
+        String::new()
+    } else {
+        format!(" AND \"serial\" = {}", row.serial - 1)
+    };
     let sql = format!(
         "UPDATE {}\nSET \"serial\" = {}, \"plan_id\" = {plan}, \"load_id\" = {load_id}, \"updated_at\" = {now}\nWHERE \"kind\" = 'table'{guard}",
         tables.state, row.serial

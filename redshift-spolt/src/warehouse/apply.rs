@@ -40,24 +40,46 @@ pub async fn apply(
     let mut phases = Phases::new();
     let ran = run(session, script, load, row, authorization, world, &mut phases).await;
     let Err(stopped) = ran else {
-        return Ended { outcome: Outcome::Committed { row: script.row.clone() }, clean: true, phases };
+        return Ended {
+            outcome: Outcome::Committed {
+                row: script.row.clone(),
+            },
+            clean: true,
+            phases,
+        };
     };
     // After an error of the connection there is nobody to roll back with; the server does it when it sees the client gone.
     let clean = session.run("ROLLBACK").await.is_ok();
     let outcome = match stopped {
         Stopped::Outcome(outcome) => outcome,
         Stopped::Failed(Meaning::Retry(failure)) => Outcome::Retry(failure),
-        Stopped::Failed(Meaning::Halt(failure)) => Outcome::Halt { failure, partition: None, separable: false },
-        Stopped::Failed(Meaning::Untrue(failure)) => Outcome::Halt { failure, partition: None, separable: true },
+        Stopped::Failed(Meaning::Halt(failure)) => Outcome::Halt {
+            failure,
+            partition: None,
+            separable: false,
+        },
+        Stopped::Failed(Meaning::Untrue(failure)) => Outcome::Halt {
+            failure,
+            partition: None,
+            separable: true,
+        },
         Stopped::Failed(Meaning::BadData(failure)) => {
-            let found = if clean { diagnose::find(session, load, world.now_ms()).await } else { None };
+            let found = if clean {
+                diagnose::find(session, load, world.now_ms()).await
+            } else {
+                None
+            };
             match found {
                 Some(error) => Outcome::Halt {
                     failure: diagnose::failure(&error),
                     partition: diagnose::partition(load, &error),
                     separable: true,
                 },
-                None => Outcome::Halt { failure, partition: None, separable: true },
+                None => Outcome::Halt {
+                    failure,
+                    partition: None,
+                    separable: true,
+                },
             }
         }
     };
@@ -101,7 +123,8 @@ async fn send(session: &mut dyn Session, statement: &Statement, authorization: &
 
 /// Widening is idempotent: Redshift refuses a width that the column has already (redshift.md 3.2).
 fn forgiven(purpose: Purpose, failure: SqlFailure) -> Result<Answer, Stopped> {
-    let same = failure.code.as_deref() == Some("0A000") && failure.message.contains("target column size should be different");
+    let same =
+        failure.code.as_deref() == Some("0A000") && failure.message.contains("target column size should be different");
     if purpose == Purpose::Widen && same {
         return Ok(Answer::default());
     }
@@ -115,10 +138,16 @@ fn check(statement: &Statement, answer: &Answer, load: &LoadPlan, row: Option<&T
         Expect::State => match State::parse(answer) {
             Ok(state) if bears_out(&state, load, row) => Ok(()),
             Ok(_) => stop(Outcome::Replan),
-            Err(failure) => stop(Outcome::Halt { failure, partition: None, separable: false }),
+            Err(failure) => stop(Outcome::Halt {
+                failure,
+                partition: None,
+                separable: false,
+            }),
         },
         Expect::Catalog(expected) if evolve::parse(answer) == *expected => Ok(()),
-        Expect::Catalog(_) => stop(Outcome::Retry(Failure::retry("the table's columns were changed by somebody else meanwhile"))),
+        Expect::Catalog(_) => stop(Outcome::Retry(Failure::retry(
+            "the table's columns were changed by somebody else meanwhile",
+        ))),
         Expect::CopyCount(expected) => {
             let loaded = answer.rows.first().and_then(|row| row.first().cloned().flatten());
             if loaded.as_deref().and_then(|text| text.trim().parse().ok()) == Some(*expected) {
@@ -129,10 +158,16 @@ fn check(statement: &Statement, answer: &Answer, load: &LoadPlan, row: Option<&T
                 loaded.unwrap_or_else(|| "nothing".into())
             ))
             .hint("an object was changed or replaced on S3; nothing was loaded. keep the objects as evidence");
-            stop(Outcome::Halt { failure, partition: None, separable: true })
+            stop(Outcome::Halt {
+                failure,
+                partition: None,
+                separable: true,
+            })
         }
         Expect::Affected(expected) if answer.affected == *expected => Ok(()),
-        Expect::Affected(_) if matches!(statement.purpose, Purpose::Checkpoint | Purpose::TableRow) => stop(Outcome::Replan),
+        Expect::Affected(_) if matches!(statement.purpose, Purpose::Checkpoint | Purpose::TableRow) => {
+            stop(Outcome::Replan)
+        }
         Expect::Affected(expected) => stop(Outcome::Retry(Failure::retry(format!(
             "{}: `{}` rows were touched, `{expected}` expected",
             statement.purpose.phase(),

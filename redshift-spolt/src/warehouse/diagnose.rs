@@ -30,10 +30,15 @@ pub struct LoadError {
 /// Asks `sys_load_error_detail`, and where that is not known `stl_load_errors`, for the newest error in an object of this load.
 pub async fn find(session: &mut dyn Session, load: &LoadPlan, now_ms: i64) -> Option<LoadError> {
     let since = timestamp(now_ms - LOOK_BACK_MS);
-    let queries = [include_str!("../../../sql/load_errors_sys.sql"), include_str!("../../../sql/load_errors_stl.sql")];
+    let queries = [
+        include_str!("../../../sql/load_errors_sys.sql"),
+        include_str!("../../../sql/load_errors_stl.sql"),
+    ];
     for query in queries {
         if let Ok(answer) = session.run(&fill(query, &[("since", &since)])).await {
-            let found = parse(&answer).into_iter().find(|error| partition(load, error).is_some());
+            let found = parse(&answer)
+                .into_iter()
+                .find(|error| partition(load, error).is_some());
             if found.is_some() {
                 return found;
             }
@@ -43,7 +48,8 @@ pub async fn find(session: &mut dyn Session, load: &LoadPlan, now_ms: i64) -> Op
 }
 
 fn parse(answer: &Answer) -> Vec<LoadError> {
-    let text = |row: &[Option<String>], index: usize| row.get(index).cloned().flatten().unwrap_or_default().trim().to_owned();
+    let text =
+        |row: &[Option<String>], index: usize| row.get(index).cloned().flatten().unwrap_or_default().trim().to_owned();
     let error = |row: &Vec<Option<String>>| {
         let length = text(row, 6);
         let ty = text(row, 5);
@@ -53,7 +59,11 @@ fn parse(answer: &Answer) -> Vec<LoadError> {
             column: text(row, 2),
             code: text(row, 3),
             reason: text(row, 4),
-            ty: if matches!(length.as_str(), "" | "0") { ty } else { format!("{ty}({length})") },
+            ty: if matches!(length.as_str(), "" | "0") {
+                ty
+            } else {
+                format!("{ty}({length})")
+            },
         }
     };
     answer.rows.iter().map(error).collect()
@@ -65,7 +75,8 @@ pub fn partition(load: &LoadPlan, error: &LoadError) -> Option<Partition> {
     load.groups.iter().flat_map(|group| &group.claims).find_map(|claim| {
         let object = claim.object.as_ref()?;
         let url = format!("s3://{}/{}", object.bucket, object.key);
-        (!error.file.is_empty() && (url.starts_with(&error.file) || error.file.ends_with(&object.key))).then_some(claim.partition)
+        (!error.file.is_empty() && (url.starts_with(&error.file) || error.file.ends_with(&object.key)))
+            .then_some(claim.partition)
     })
 }
 

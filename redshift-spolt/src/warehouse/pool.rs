@@ -22,7 +22,12 @@ impl Pool {
     #[must_use]
     pub fn new(warehouse: Arc<dyn Warehouse>, keep: usize, readiness: Readiness) -> Pool {
         readiness.register(PART);
-        Pool { warehouse, idle: Mutex::new(Vec::new()), keep, readiness }
+        Pool {
+            warehouse,
+            idle: Mutex::new(Vec::new()),
+            keep,
+            readiness,
+        }
     }
 
     /// An idle session that still answers, or a new one.
@@ -32,7 +37,9 @@ impl Pool {
     pub async fn take(&self) -> Result<Box<dyn Session>, SqlFailure> {
         loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some(mut session) = idle else { return self.connect().await };
+            let Some(mut session) = idle else {
+                return self.connect().await;
+            };
             if session.run("SELECT 1").await.is_ok() {
                 return Ok(session);
             }

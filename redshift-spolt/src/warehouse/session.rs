@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use runtime::config::{ConnectionConfig, SslMode};
 use runtime::port::{Answer, Session, SqlFailure, Warehouse};
 use runtime::secret::ExposeSecret;
-use tokio_postgres::config::SslMode as PgSslMode;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::config::SslMode as PgSslMode;
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, SimpleQueryMessage};
 use tracing::debug;
 
@@ -33,7 +33,11 @@ impl Redshift {
     /// Sessions named `redshift-spolt/{target}/{serial}`.
     #[must_use]
     pub fn new(connection: ConnectionConfig, target: &str) -> Redshift {
-        Redshift { connection, application: format!("redshift-spolt/{target}"), serial: AtomicU64::new(1) }
+        Redshift {
+            connection,
+            application: format!("redshift-spolt/{target}"),
+            serial: AtomicU64::new(1),
+        }
     }
 
     fn config(&self) -> Result<tokio_postgres::Config, SqlFailure> {
@@ -77,7 +81,10 @@ impl Redshift {
             drive(connection);
             client
         };
-        Ok(Open { client, patience: self.connection.statement_timeout + ANSWER_GRACE })
+        Ok(Open {
+            client,
+            patience: self.connection.statement_timeout + ANSWER_GRACE,
+        })
     }
 }
 
@@ -132,7 +139,9 @@ impl Session for Open {
         for message in messages {
             match message {
                 SimpleQueryMessage::Row(row) => {
-                    answer.rows.push((0..row.len()).map(|index| row.get(index).map(str::to_owned)).collect());
+                    answer
+                        .rows
+                        .push((0..row.len()).map(|index| row.get(index).map(str::to_owned)).collect());
                 }
                 SimpleQueryMessage::CommandComplete(count) => answer.affected = count,
                 _ => {}
@@ -143,7 +152,11 @@ impl Session for Open {
 }
 
 fn lost(message: String) -> SqlFailure {
-    SqlFailure { code: None, message, detail: None }
+    SqlFailure {
+        code: None,
+        message,
+        detail: None,
+    }
 }
 
 /// What a client error says, with all its causes where the server said nothing.

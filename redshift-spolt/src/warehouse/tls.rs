@@ -25,7 +25,10 @@ pub fn connector(mode: SslMode, ca_file: Option<&Path>) -> Result<MakeRustlsConn
     let config = if mode == SslMode::VerifyFull {
         builder.with_root_certificates(trusted(ca_file)?).with_no_client_auth()
     } else {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider))).with_no_client_auth()
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unchecked(provider)))
+            .with_no_client_auth()
     };
     Ok(MakeRustlsConnect::new(config))
 }
@@ -34,21 +37,28 @@ fn trusted(ca_file: Option<&Path>) -> Result<RootCertStore, SqlFailure> {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = ca_file {
-        let read = |error: &dyn std::fmt::Display| unusable(&format!("read certificates from `{}`: {error}", path.display()));
+        let read =
+            |error: &dyn std::fmt::Display| unusable(&format!("read certificates from `{}`: {error}", path.display()));
         for certificate in CertificateDer::pem_file_iter(path).map_err(|error| read(&error))? {
             let certificate = certificate.map_err(|error| read(&error))?;
             store.add(certificate).map_err(|error| read(&error))?;
         }
     }
     if store.is_empty() {
-        return Err(unusable("no certificate is trusted: the system has none; name a `ca_file`"));
+        return Err(unusable(
+            "no certificate is trusted: the system has none; name a `ca_file`",
+        ));
     }
     Ok(store)
 }
 
 /// As final as a wrong password: code 28000.
 fn unusable(message: &str) -> SqlFailure {
-    SqlFailure { code: Some("28000".into()), message: message.to_owned(), detail: None }
+    SqlFailure {
+        code: Some("28000".into()),
+        message: message.to_owned(),
+        detail: None,
+    }
 }
 
 /// `sslmode = "require"`: whoever answers is believed, as libpq does it.
@@ -73,7 +83,12 @@ impl ServerCertVerifier for Unchecked {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -82,7 +97,12 @@ impl ServerCertVerifier for Unchecked {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -87,7 +87,11 @@ impl Warehouse {
             self.state.lineages.insert(run.partition, checkpoint);
         }
         let serial = self.state.table.as_ref().map_or(0, |row| row.serial) + 1;
-        let row = TableRow { serial, generation: "g".into(), plan: None };
+        let row = TableRow {
+            serial,
+            generation: "g".into(),
+            plan: None,
+        };
         self.state.table = Some(row.clone());
         Some(row)
     }
@@ -106,19 +110,41 @@ pub struct Loader {
 }
 
 pub fn limits(claims: u64) -> Limits {
-    Limits { age_ms: 10, rows: 1_000, bytes: 1 << 30, caps: Caps { claims, rows: 40, bytes: 1 << 30 }, queue_claims: 8 }
+    Limits {
+        age_ms: 10,
+        rows: 1_000,
+        bytes: 1 << 30,
+        caps: Caps {
+            claims,
+            rows: 40,
+            bytes: 1 << 30,
+        },
+        queue_claims: 8,
+    }
 }
 
 impl Loader {
     pub fn new(partitions: i32, limits: Limits, policy: Policy) -> Loader {
         let mut actions = Vec::new();
         let machine = Machine::new(TOPIC.into(), partitions, limits, policy, &mut actions);
-        Loader { machine, actions, now: 0, in_flight: None, alarms: Vec::new(), policy, limits, partitions }
+        Loader {
+            machine,
+            actions,
+            now: 0,
+            in_flight: None,
+            alarms: Vec::new(),
+            policy,
+            limits,
+            partitions,
+        }
     }
 
     /// As after kill -9.
     pub fn crash(&mut self) {
-        *self = Loader { now: self.now, ..Loader::new(self.partitions, self.limits, self.policy) };
+        *self = Loader {
+            now: self.now,
+            ..Loader::new(self.partitions, self.limits, self.policy)
+        };
     }
 
     /// Carries out everything but loads, which wait in `in_flight`.
@@ -146,14 +172,30 @@ impl Loader {
     fn carry_out(&mut self, action: Action, logs: &[Vec<Claim>], warehouse: &Warehouse) {
         match action {
             Action::ReadState => {
-                self.machine.step(self.now, Event::State(warehouse.state.clone()), &mut self.actions);
+                self.machine
+                    .step(self.now, Event::State(warehouse.state.clone()), &mut self.actions);
             }
             Action::ReadSignals { partition, from } => {
-                self.machine.step(self.now, Event::LogBegins { partition, low: Offset(0) }, &mut self.actions);
+                self.machine.step(
+                    self.now,
+                    Event::LogBegins {
+                        partition,
+                        low: Offset(0),
+                    },
+                    &mut self.actions,
+                );
                 let skip = usize::try_from(from.map_or(0, |from| from.0)).unwrap();
-                for (index, claim) in logs[usize::try_from(partition.0).unwrap()].iter().enumerate().skip(skip) {
+                for (index, claim) in logs[usize::try_from(partition.0).unwrap()]
+                    .iter()
+                    .enumerate()
+                    .skip(skip)
+                {
                     let offset = Offset(i64::try_from(index).unwrap());
-                    let event = Event::Signal { partition, offset, claim: Arc::new(claim.clone()) };
+                    let event = Event::Signal {
+                        partition,
+                        offset,
+                        claim: Arc::new(claim.clone()),
+                    };
                     self.machine.step(self.now, event, &mut self.actions);
                 }
             }

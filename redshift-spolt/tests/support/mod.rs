@@ -14,7 +14,12 @@ use common::table::ColumnType;
 pub const TOPIC: &str = "shop.public.orders";
 
 pub fn lineage(partition: i32) -> Lineage {
-    Lineage { cluster: "c1".into(), topic: TOPIC.into(), incarnation: Incarnation(0), partition: Partition(partition) }
+    Lineage {
+        cluster: "c1".into(),
+        topic: TOPIC.into(),
+        incarnation: Incarnation(0),
+        partition: Partition(partition),
+    }
 }
 
 pub fn bare(kind: Kind, partition: i32, start: i64, next: i64) -> Claim {
@@ -37,7 +42,10 @@ pub fn data(partition: i32, start: i64, next: i64, plan: &PlanId) -> Claim {
         object: Some(Object {
             bucket: "lake".into(),
             region: "eu-central-1".into(),
-            key: format!("raw/{TOPIC}/i0/p{partition}/{start:019}-{next:019}-{}.csv.zst", &plan.0[..4]),
+            key: format!(
+                "raw/{TOPIC}/i0/p{partition}/{start:019}-{next:019}-{}.csv.zst",
+                &plan.0[..4]
+            ),
             bytes: rows * 10,
             sha256: "00".repeat(32),
         }),
@@ -48,7 +56,14 @@ pub fn data(partition: i32, start: i64, next: i64, plan: &PlanId) -> Claim {
 }
 
 pub fn column(name: &str, ty: ColumnType, key: Option<u16>, default: Option<&str>) -> Column {
-    Column { name: name.into(), ty, nullable: key.is_none(), default: default.map(str::to_owned), key, source: name.into() }
+    Column {
+        name: name.into(),
+        ty,
+        nullable: key.is_none(),
+        default: default.map(str::to_owned),
+        key,
+        source: name.into(),
+    }
 }
 
 pub fn narrow() -> Plan {
@@ -63,7 +78,15 @@ pub fn narrow() -> Plan {
 
 pub fn wide() -> Plan {
     let mut plan = narrow();
-    plan.columns.push(column("price", ColumnType::Decimal { precision: 10, scale: 2 }, None, Some("0.00")));
+    plan.columns.push(column(
+        "price",
+        ColumnType::Decimal {
+            precision: 10,
+            scale: 2,
+        },
+        None,
+        Some("0.00"),
+    ));
     plan.columns.push(column("doc", ColumnType::Super, None, None));
     plan
 }
