@@ -23,6 +23,8 @@ mod dump;
 mod problem;
 mod reader;
 mod resolve;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod units;
 

@@ -1,5 +1,7 @@
 //! The clients against real parts. Addresses come from the environment, as `devstack up` prints them; without them the tests fail.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests may panic")]
+
 mod bucket;
 mod group;
 mod topics;

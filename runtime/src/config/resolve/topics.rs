@@ -1,0 +1,141 @@
+//! `[topic_defaults]`, `[[topic]]`, and which topics a daemon works on.
+
+use std::collections::BTreeMap;
+
+use toml::Value;
+
+use super::super::reader::{Field, Section};
+use super::super::topics::{
+    EnvelopeSetting, KeySetting, Mode, TopicPattern, TopicRules, TopicSelection, TopicSettings,
+};
+use super::choose::choice_from;
+
+/// Longest text column of Redshift, in bytes.
+const VARCHAR_MAX: u32 = 65_535;
+
+pub(super) fn topic_rules(root: &Section<'_>) -> TopicRules {
+    let builtin = TopicSettings {
+        envelope: EnvelopeSetting::Debezium,
+        key: KeySetting::Record,
+        mode: Mode::Upsert,
+        allow_expired_signals: false,
+        varchar: BTreeMap::new(),
+    };
+    let section = root.section("topic_defaults");
+    let defaults = topic_settings(&section, &builtin);
+    section.finish();
+    let mut entries: Vec<(TopicPattern, TopicSettings)> = Vec::new();
+    for section in root.sections("topic") {
+        let name: String = section.required("name", "name the topic, or write a pattern that begins with ^");
+        let settings = topic_settings(&section, &defaults);
+        match TopicPattern::parse(&name) {
+            _ if name.is_empty() => {}
+            Ok(pattern) if entries.iter().any(|(earlier, _)| *earlier == pattern) => {
+                section.wrong(
+                    "name",
+                    format!("`{name}` has an earlier entry, which always wins"),
+                    "join the two entries",
+                );
+            }
+            Ok(pattern) => entries.push((pattern, settings)),
+            Err(message) => section.wrong("name", message, "write a name, or a pattern that begins with ^"),
+        }
+        section.finish();
+    }
+    TopicRules { defaults, entries }
+}
+
+fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSettings {
+    let envelopes = [
+        ("debezium", EnvelopeSetting::Debezium),
+        ("plain", EnvelopeSetting::Plain),
+    ];
+    let envelope = choice_from(section, "envelope", &envelopes, inherited.envelope);
+    let key = key(section, &inherited.key);
+    let default = if key == KeySetting::None {
+        Mode::Append
+    } else {
+        inherited.mode
+    };
+    let mode = choice_from(
+        section,
+        "mode",
+        &[("upsert", Mode::Upsert), ("append", Mode::Append)],
+        default,
+    );
+    if key == KeySetting::None && mode == Mode::Upsert {
+        let hint = "write mode = \"append\", or say which fields are the key";
+        section.wrong("mode", "`upsert` needs a key, and `key` is \"none\"", hint);
+    }
+    let allow_expired_signals = section.or("allow_expired_signals", inherited.allow_expired_signals);
+    let mut varchar = inherited.varchar.clone();
+    match section.raw("varchar") {
+        None => {}
+        Some(Value::Table(widths)) => {
+            for (column, width) in widths {
+                match u32::read(&width) {
+                    Ok(width) if (1..=VARCHAR_MAX).contains(&width) => drop(varchar.insert(column, width)),
+                    _ => {
+                        let message = format!("`{width}` is not the width of column `{column}`");
+                        section.wrong("varchar", message, format!("write 1 to {VARCHAR_MAX} bytes"));
+                    }
+                }
+            }
+        }
+        Some(other) => {
+            section.wrong(
+                "varchar",
+                format!("expected widths by column, found `{other}`"),
+                "write varchar = { column = 1000 }",
+            );
+        }
+    }
+    TopicSettings {
+        envelope,
+        key,
+        mode,
+        allow_expired_signals,
+        varchar,
+    }
+}
+
+fn key(section: &Section<'_>, inherited: &KeySetting) -> KeySetting {
+    let default = match inherited {
+        KeySetting::Record => Value::String("record".to_owned()),
+        KeySetting::None => Value::String("none".to_owned()),
+        KeySetting::Fields(fields) => fields.write(),
+    };
+    let read = match section.raw_or("key", default) {
+        Value::String(text) if text == "record" => Some(KeySetting::Record),
+        Value::String(text) if text == "none" => Some(KeySetting::None),
+        Value::Array(items) if !items.is_empty() => Vec::read(&Value::Array(items)).ok().map(KeySetting::Fields),
+        _ => None,
+    };
+    read.unwrap_or_else(|| {
+        section.wrong(
+            "key",
+            "is not a key",
+            "write \"record\", \"none\" or a list of fields such as [\"id\"]",
+        );
+        KeySetting::Record
+    })
+}
+
+/// `topics` and `exclude` of a section; no topics when the key is absent.
+pub(super) fn selection(section: &Section<'_>) -> TopicSelection {
+    let patterns = |key: &'static str, written: Vec<String>| -> Vec<TopicPattern> {
+        let parsed = written.iter().map(|text| TopicPattern::parse(text));
+        let wrong = |message| section.wrong(key, message, "write names, or patterns that begin with ^");
+        parsed.filter_map(|pattern| pattern.map_err(wrong).ok()).collect()
+    };
+    let written: Option<Vec<String>> = section.peek("topics");
+    if written.as_ref().is_some_and(Vec::is_empty) {
+        section.wrong("topics", "names no topic", "list at least one");
+    }
+    let include = patterns("topics", written.unwrap_or_default());
+    let exclude: Vec<String> = section.or("exclude", Vec::new());
+    TopicSelection {
+        include,
+        exclude: patterns("exclude", exclude),
+    }
+}
