@@ -218,11 +218,8 @@ impl Member {
                     // Fetched before the pause took effect; nobody reads it.
                     drop(message);
                 }
-                Some(Err(error)) => {
-                    if self.trouble(&error) {
-                        break;
-                    }
-                }
+                Some(Err(error)) if self.trouble(&error) => break,
+                Some(Err(_)) => {}
             }
             if !self.take_orders() {
                 break;
