@@ -1,11 +1,13 @@
 //! Records that a real Debezium wrote, encoded and compared with what another Avro library read in them.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
+
 mod support;
 
 use std::collections::BTreeMap;
 
 use common::row::{Outcome, Problem, Reason};
-use support::debezium::{Lineage, Line, after_by_another_library, topic};
+use support::debezium::{Line, Lineage, after_by_another_library, topic};
 
 const NULL: &str = common::csv::DEFAULT_NULL_MARKER;
 const META: usize = 7;
@@ -39,7 +41,11 @@ fn check(lineage: &mut Lineage, line: &Line) -> Vec<Vec<Option<String>>> {
             Some(value) => value.clone(),
             None => column.default.clone(),
         };
-        assert_eq!(found, &wanted, "{}: offset {}, column {}", line.topic, line.offset, column.name);
+        assert_eq!(
+            found, &wanted,
+            "{}: offset {}, column {}",
+            line.topic, line.offset, column.name
+        );
     }
     rows
 }
@@ -102,8 +108,16 @@ fn a_table_that_evolves_grows_its_plan_and_never_shrinks_it() {
         for line in &lines {
             check(&mut lineage, line);
         }
-        let columns: Vec<String> = lineage.plan().columns.iter().map(|c| format!("{} {}", c.name, c.ty)).collect();
-        assert_eq!(columns, ["id INTEGER", "a VARCHAR", "b BIGINT", "a2 VARCHAR", "c VARCHAR"]);
+        let columns: Vec<String> = lineage
+            .plan()
+            .columns
+            .iter()
+            .map(|c| format!("{} {}", c.name, c.ty))
+            .collect();
+        assert_eq!(
+            columns,
+            ["id INTEGER", "a VARCHAR", "b BIGINT", "a2 VARCHAR", "c VARCHAR"]
+        );
         assert_eq!(lineage.plan().columns[4].default.as_deref(), Some("x"));
         assert_eq!(lineage.plans, 5, "first, b, b wider, a2, c; none when b was dropped");
         // Old and new records in turn, as after a rebalance or with two writers: no cut.
@@ -122,7 +136,11 @@ fn large_values_that_did_not_change_are_marked() {
         let mut table: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
         for line in topic(&format!("{prefix}.public.toasted")) {
             let placeholder = line.value_decoded["datum"]["after"]["big"] == "__debezium_unavailable_value";
-            for mut row in if placeholder { lineage.encode(&line).unwrap().1 } else { check(&mut lineage, &line) } {
+            for mut row in if placeholder {
+                lineage.encode(&line).unwrap().1
+            } else {
+                check(&mut lineage, &line)
+            } {
                 assert_eq!(row[6].as_deref(), placeholder.then_some("big"));
                 let key = row[META].clone().unwrap();
                 if placeholder {
@@ -139,7 +157,9 @@ fn large_values_that_did_not_change_are_marked() {
         assert!(marked > 0);
         assert_eq!(lineage.stats.unchanged_columns(Some(&lineage.plan())), ["big"]);
         assert!(lineage.stats.longest_by_column(Some(&lineage.plan()))["big"] > 10_000);
-        let expected = support::debezium::final_table("toasted").into_iter().map(|row| (row[0].clone().unwrap(), row));
+        let expected = support::debezium::final_table("toasted")
+            .into_iter()
+            .map(|row| (row[0].clone().unwrap(), row));
         assert_eq!(table, expected.collect());
     }
 }
@@ -163,7 +183,12 @@ fn one_column_of_every_type() {
         assert_eq!(refused, 2);
         insta::assert_snapshot!(
             format!("every_type_{prefix}"),
-            lineage.plan().columns.iter().map(|c| format!("{} {}\n", c.name, c.ty)).collect::<String>()
+            lineage
+                .plan()
+                .columns
+                .iter()
+                .map(|c| format!("{} {}\n", c.name, c.ty))
+                .collect::<String>()
         );
     }
 }

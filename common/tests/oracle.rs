@@ -1,6 +1,8 @@
 //! Random schemas and values: written by apache-avro, encoded by us, read back by the csv crate, and compared with a slow rendering of
 //! apache-avro's value tree.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
+
 use std::sync::Arc;
 
 use apache_avro::types::Value;
@@ -30,7 +32,11 @@ struct Field {
 }
 
 fn field(ty: Json, value: Value, text: String) -> Field {
-    Field { ty, value, text: Some(text) }
+    Field {
+        ty,
+        value,
+        text: Some(text),
+    }
 }
 
 fn jiff_date(day: i64) -> jiff::civil::Date {
@@ -38,12 +44,22 @@ fn jiff_date(day: i64) -> jiff::civil::Date {
 }
 
 fn fraction(micros: i64) -> String {
-    if micros == 0 { String::new() } else { format!(".{micros:06}") }
+    if micros == 0 {
+        String::new()
+    } else {
+        format!(".{micros:06}")
+    }
 }
 
 fn time(micros: i64) -> String {
     let seconds = micros / 1_000_000;
-    format!("{:02}:{:02}:{:02}{}", seconds / 3600, seconds / 60 % 60, seconds % 60, fraction(micros % 1_000_000))
+    format!(
+        "{:02}:{:02}:{:02}{}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60,
+        fraction(micros % 1_000_000)
+    )
 }
 
 const DAY: i64 = 86_400_000_000;
@@ -59,15 +75,29 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn numbers() -> Vec<BoxedStrategy<Field>> {
-    let long = |ty: Json| any::<i64>().prop_map(move |v| field(ty.clone(), Value::Long(v), v.to_string())).boxed();
+    let long = |ty: Json| {
+        any::<i64>()
+            .prop_map(move |v| field(ty.clone(), Value::Long(v), v.to_string()))
+            .boxed()
+    };
     let connect = json!({"type": "int", "connect.type": "int16"});
     vec![
-        any::<bool>().prop_map(|v| field(json!("boolean"), Value::Boolean(v), if v { "t" } else { "f" }.into())).boxed(),
-        any::<i32>().prop_map(|v| field(json!("int"), Value::Int(v), v.to_string())).boxed(),
-        (-300..300).prop_map(|v: i32| field(json!("int"), Value::Int(v), v.to_string())).boxed(),
-        any::<i16>().prop_map(move |v| field(connect.clone(), Value::Int(v.into()), v.to_string())).boxed(),
+        any::<bool>()
+            .prop_map(|v| field(json!("boolean"), Value::Boolean(v), if v { "t" } else { "f" }.into()))
+            .boxed(),
+        any::<i32>()
+            .prop_map(|v| field(json!("int"), Value::Int(v), v.to_string()))
+            .boxed(),
+        (-300..300)
+            .prop_map(|v: i32| field(json!("int"), Value::Int(v), v.to_string()))
+            .boxed(),
+        any::<i16>()
+            .prop_map(move |v| field(connect.clone(), Value::Int(v.into()), v.to_string()))
+            .boxed(),
         long(json!("long")),
-        (-3000_i64..3000).prop_map(|v| field(json!("long"), Value::Long(v), v.to_string())).boxed(),
+        (-3000_i64..3000)
+            .prop_map(|v| field(json!("long"), Value::Long(v), v.to_string()))
+            .boxed(),
         any::<f32>()
             .prop_filter("finite", |v| v.is_finite())
             .prop_map(|v| field(json!("float"), Value::Float(v), ryu::Buffer::new().format(v).into()))
@@ -82,7 +112,12 @@ fn numbers() -> Vec<BoxedStrategy<Field>> {
 
 fn decimal() -> BoxedStrategy<Field> {
     let parts = (1_u32..=38, any::<i128>(), any::<bool>()).prop_flat_map(|(precision, number, fixed)| {
-        (Just(precision), 0..=precision.min(37), Just(number % 10_i128.pow(precision)), Just(fixed))
+        (
+            Just(precision),
+            0..=precision.min(37),
+            Just(number % 10_i128.pow(precision)),
+            Just(fixed),
+        )
     });
     parts
         .prop_map(|(precision, scale, number, fixed)| {
@@ -90,7 +125,11 @@ fn decimal() -> BoxedStrategy<Field> {
             let (whole, rest) = digits.split_at(digits.len() - scale as usize);
             let point = if scale == 0 { "" } else { "." };
             let sign = if number < 0 { "-" } else { "" };
-            let base = if fixed { json!({"type": "fixed", "name": "NAME", "size": 16}) } else { json!({"type": "bytes"}) };
+            let base = if fixed {
+                json!({"type": "fixed", "name": "NAME", "size": 16})
+            } else {
+                json!({"type": "bytes"})
+            };
             let mut ty = base;
             ty["logicalType"] = json!("decimal");
             ty["precision"] = json!(precision);
@@ -103,13 +142,21 @@ fn decimal() -> BoxedStrategy<Field> {
 
 fn times() -> Vec<BoxedStrategy<Field>> {
     let logical = |base: &str, ty: &str| json!({"type": base, "logicalType": ty});
-    let (date, millis, micros) = (logical("int", "date"), logical("int", "time-millis"), logical("long", "time-micros"));
+    let (date, millis, micros) = (
+        logical("int", "date"),
+        logical("int", "time-millis"),
+        logical("long", "time-micros"),
+    );
     let stamp = |ty: &'static str, unit: i64, zone: &'static str, value: fn(i64) -> Value| {
         let ty = json!({"type": "long", "logicalType": ty});
         (FIRST..=LAST)
             .prop_map(move |at| {
                 let shown = if unit > 0 { at.div_euclid(unit) * unit } else { at };
-                let number = if unit > 0 { at.div_euclid(unit) } else { (at % (i64::MAX / 2000)) * -unit };
+                let number = if unit > 0 {
+                    at.div_euclid(unit)
+                } else {
+                    (at % (i64::MAX / 2000)) * -unit
+                };
                 let shown = if unit > 0 { shown } else { number.div_euclid(1000) };
                 field(ty.clone(), value(number), format!("{}{zone}", timestamp(shown)))
             })
@@ -122,7 +169,9 @@ fn times() -> Vec<BoxedStrategy<Field>> {
         (0..=86_400_000)
             .prop_map(move |v: i32| field(millis.clone(), Value::TimeMillis(v), time(i64::from(v) * 1000)))
             .boxed(),
-        (0..=DAY).prop_map(move |v| field(micros.clone(), Value::TimeMicros(v), time(v))).boxed(),
+        (0..=DAY)
+            .prop_map(move |v| field(micros.clone(), Value::TimeMicros(v), time(v)))
+            .boxed(),
         stamp("timestamp-millis", 1000, "+00", Value::TimestampMillis),
         stamp("timestamp-micros", 1, "+00", Value::TimestampMicros),
         stamp("timestamp-nanos", -1000, "+00", Value::TimestampNanos),
@@ -136,14 +185,28 @@ fn texts() -> Vec<BoxedStrategy<Field>> {
     let colour = json!({"type": "enum", "name": "NAME", "symbols": symbols});
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     vec![
-        text().prop_map(|v| field(json!("string"), Value::String(v.clone()), v)).boxed(),
-        (0..3_usize)
-            .prop_map(move |v| field(colour.clone(), Value::Enum(v as u32, symbols[v].into()), symbols[v].into()))
+        text()
+            .prop_map(|v| field(json!("string"), Value::String(v.clone()), v))
             .boxed(),
-        any::<Vec<u8>>().prop_map(move |v| field(json!("bytes"), Value::Bytes(v.clone()), hex(&v))).boxed(),
+        (0..3_usize)
+            .prop_map(move |v| {
+                field(
+                    colour.clone(),
+                    Value::Enum(v as u32, symbols[v].into()),
+                    symbols[v].into(),
+                )
+            })
+            .boxed(),
+        any::<Vec<u8>>()
+            .prop_map(move |v| field(json!("bytes"), Value::Bytes(v.clone()), hex(&v)))
+            .boxed(),
         any::<[u8; 5]>()
             .prop_map(move |v| {
-                field(json!({"type": "fixed", "name": "NAME", "size": 5}), Value::Fixed(5, v.to_vec()), hex(&v))
+                field(
+                    json!({"type": "fixed", "name": "NAME", "size": 5}),
+                    Value::Fixed(5, v.to_vec()),
+                    hex(&v),
+                )
             })
             .boxed(),
     ]
@@ -171,13 +234,27 @@ fn structured() -> BoxedStrategy<Field> {
             prop::collection::vec(inner.clone(), 0..4).prop_map(|fields| {
                 let (types, values): (Vec<Json>, Vec<Value>) = fields.into_iter().unzip();
                 let name = |index: usize| format!("f{index}");
-                let types: Vec<Json> =
-                    types.into_iter().enumerate().map(|(index, ty)| json!({"name": name(index), "type": ty})).collect();
-                let values = values.into_iter().enumerate().map(|(index, value)| (name(index), value)).collect();
-                (json!({"type": "record", "name": "NAME", "fields": types}), Value::Record(values))
+                let types: Vec<Json> = types
+                    .into_iter()
+                    .enumerate()
+                    .map(|(index, ty)| json!({"name": name(index), "type": ty}))
+                    .collect();
+                let values = values
+                    .into_iter()
+                    .enumerate()
+                    .map(|(index, value)| (name(index), value))
+                    .collect();
+                (
+                    json!({"type": "record", "name": "NAME", "fields": types}),
+                    Value::Record(values),
+                )
             }),
             (inner, any::<bool>()).prop_map(|((ty, value), null)| {
-                let value = if null { Value::Union(0, Box::new(Value::Null)) } else { Value::Union(1, Box::new(value)) };
+                let value = if null {
+                    Value::Union(0, Box::new(Value::Null))
+                } else {
+                    Value::Union(1, Box::new(value))
+                };
                 match ty {
                     Json::Array(_) => (ty, value_of_first(value)),
                     ty => (json!(["null", ty]), value),
@@ -185,7 +262,9 @@ fn structured() -> BoxedStrategy<Field> {
             }),
         ]
     });
-    let whole = tree.prop_filter("structure", |(ty, _)| matches!(ty["type"].as_str(), Some("array" | "map" | "record")));
+    let whole = tree.prop_filter("structure", |(ty, _)| {
+        matches!(ty["type"].as_str(), Some("array" | "map" | "record"))
+    });
     whole
         .prop_map(|(ty, value)| {
             let text = to_json(&value);
@@ -214,11 +293,17 @@ fn to_json(value: &Value) -> String {
         Value::Bytes(bytes) => format!("\"{}\"", BASE64.encode(bytes)),
         Value::Array(items) => format!("[{}]", items.iter().map(to_json).collect::<Vec<_>>().join(",")),
         Value::Map(fields) => {
-            let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{}:{}", escaped(key), to_json(value))).collect();
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(key, value)| format!("{}:{}", escaped(key), to_json(value)))
+                .collect();
             format!("{{{}}}", fields.join(","))
         }
         Value::Record(fields) => {
-            let fields: Vec<String> = fields.iter().map(|(key, value)| format!("\"{key}\":{}", to_json(value))).collect();
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(key, value)| format!("\"{key}\":{}", to_json(value)))
+                .collect();
             format!("{{{}}}", fields.join(","))
         }
         other => panic!("{other:?}"),
@@ -252,10 +337,22 @@ fn any_field() -> impl Strategy<Value = Field> {
     all.extend(texts());
     all.push(structured());
     let nullable = (Union::new(all.clone()), any::<bool>(), any::<bool>()).prop_map(|(inner, last, null)| {
-        let ty = if last { json!([inner.ty, "null"]) } else { json!(["null", inner.ty]) };
-        let (value, text) = if null { (Value::Null, None) } else { (inner.value, inner.text) };
+        let ty = if last {
+            json!([inner.ty, "null"])
+        } else {
+            json!(["null", inner.ty])
+        };
+        let (value, text) = if null {
+            (Value::Null, None)
+        } else {
+            (inner.value, inner.text)
+        };
         let branch = u32::from(null == last);
-        Field { ty, value: Value::Union(branch, Box::new(value)), text }
+        Field {
+            ty,
+            value: Value::Union(branch, Box::new(value)),
+            text,
+        }
     });
     all.push(several());
     all.push(nullable.clone().boxed());
@@ -284,11 +381,20 @@ struct Written {
 
 fn write(fields: Vec<Field>, debezium: bool) -> Written {
     let name = |index: usize| format!("c{index}");
-    let types: Vec<Json> =
-        fields.iter().enumerate().map(|(index, field)| json!({"name": name(index), "type": field.ty})).collect();
+    let types: Vec<Json> = fields
+        .iter()
+        .enumerate()
+        .map(|(index, field)| json!({"name": name(index), "type": field.ty}))
+        .collect();
     let mut schema = json!({"type": "record", "name": "NAME", "fields": types});
     let texts = fields.iter().map(|field| field.text.clone()).collect();
-    let mut value = Value::Record(fields.into_iter().enumerate().map(|(index, field)| (name(index), field.value)).collect());
+    let mut value = Value::Record(
+        fields
+            .into_iter()
+            .enumerate()
+            .map(|(index, field)| (name(index), field.value))
+            .collect(),
+    );
     if debezium {
         let source = json!({"type": "record", "name": "NAME", "fields": [{"name": "a", "type": schema["fields"][0]["type"].clone()}]});
         let Value::Record(inner) = &value else { unreachable!() };
@@ -305,15 +411,35 @@ fn write(fields: Vec<Field>, debezium: bool) -> Written {
     number_names(&mut schema, &mut 0);
     let schema = schema.to_string();
     let datum = to_avro_datum(&Schema::parse_str(&schema).unwrap(), value).unwrap();
-    Written { schema, framed: [&[0, 0, 0, 0, 9][..], &datum].concat(), fields: texts }
+    Written {
+        schema,
+        framed: [&[0, 0, 0, 0, 9][..], &datum].concat(),
+        fields: texts,
+    }
 }
 
 fn encode(written: &Written, debezium: bool, plan: Option<Arc<Plan>>) -> (Vec<Option<String>>, Arc<Plan>) {
-    let envelope = if debezium { envelope::Kind::Debezium } else { envelope::Kind::Plain };
-    let settings = Settings { envelope, key: KeySource::None, ..Settings::default() };
+    let envelope = if debezium {
+        envelope::Kind::Debezium
+    } else {
+        envelope::Kind::Plain
+    };
+    let settings = Settings {
+        envelope,
+        key: KeySource::None,
+        ..Settings::default()
+    };
     let mut encoder = RowEncoder::new(Arc::new(settings), Incarnation(0), Partition(7), plan);
-    encoder.add_schema(SchemaId::confluent(9), Arc::new(WriterSchema::parse(&written.schema).unwrap()));
-    let record = Record { offset: Offset(1), timestamp_ms: 1, key: None, value: Some(&written.framed) };
+    encoder.add_schema(
+        SchemaId::confluent(9),
+        Arc::new(WriterSchema::parse(&written.schema).unwrap()),
+    );
+    let record = Record {
+        offset: Offset(1),
+        timestamp_ms: 1,
+        key: None,
+        value: Some(&written.framed),
+    };
     let (mut out, mut stats) = (Vec::new(), Stats::default());
     loop {
         match encoder.encode(&record, &mut out, &mut stats).unwrap() {
@@ -328,7 +454,10 @@ fn encode(written: &Written, debezium: bool, plan: Option<Arc<Plan>>) -> (Vec<Op
     assert_eq!(rows.len(), 1);
     assert_eq!(&rows[0][0], if debezium { "r" } else { "c" });
     let field = |field: &str| (field != DEFAULT_NULL_MARKER).then(|| field.to_owned());
-    (rows[0].iter().skip(META).map(field).collect(), encoder.plan().unwrap().clone())
+    (
+        rows[0].iter().skip(META).map(field).collect(),
+        encoder.plan().unwrap().clone(),
+    )
 }
 
 proptest! {

@@ -1,8 +1,11 @@
 //! Records for the benchmarks: a plain one of 12 columns and Debezium's envelope of a 26-column table of flights, written by the
 //! apache-avro crate.
 
-// Each benchmark uses its own part.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each benchmark uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "the records are made here: what fails is the benchmark"
+)]
 
 use std::fmt::Write as _;
 
@@ -32,14 +35,25 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % below
     }
 }
 
-fn topic(key: serde_json::Value, value: serde_json::Value, rows: usize, row: impl Fn(usize, &mut Dice) -> (Value, Value)) -> Topic {
+fn topic(
+    key: serde_json::Value,
+    value: serde_json::Value,
+    rows: usize,
+    row: impl Fn(usize, &mut Dice) -> (Value, Value),
+) -> Topic {
     let (key_schema, value_schema) = (key.to_string(), value.to_string());
-    let (key, value) = (Schema::parse_str(&key_schema).unwrap(), Schema::parse_str(&value_schema).unwrap());
+    let (key, value) = (
+        Schema::parse_str(&key_schema).unwrap(),
+        Schema::parse_str(&value_schema).unwrap(),
+    );
     let mut dice = Dice(42);
     let record = |index| {
         let (key_value, value_value) = row(index, &mut dice);
@@ -48,11 +62,20 @@ fn topic(key: serde_json::Value, value: serde_json::Value, rows: usize, row: imp
         (framed(KEY_ID, key_datum), framed(VALUE_ID, value_datum))
     };
     let records = (0..rows).map(record).collect();
-    Topic { key_schema, value_schema, records }
+    Topic {
+        key_schema,
+        value_schema,
+        records,
+    }
 }
 
 fn record(fields: Vec<(&str, Value)>) -> Value {
-    Value::Record(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    Value::Record(
+        fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    )
 }
 
 fn some(value: Value) -> Value {
@@ -92,25 +115,52 @@ pub(crate) fn customers(rows: usize) -> Topic {
         let cents = dice.roll(10_000_000) as i32 - 1_000_000;
         let value = record(vec![
             ("id", Value::Long(id)),
-            ("name", Value::String(format!("Customer Number {}", dice.roll(1_000_000)))),
-            ("email", Value::String(format!("customer{}@example.org", dice.roll(1_000_000)))),
+            (
+                "name",
+                Value::String(format!("Customer Number {}", dice.roll(1_000_000))),
+            ),
+            (
+                "email",
+                Value::String(format!("customer{}@example.org", dice.roll(1_000_000))),
+            ),
             ("age", Value::Int(dice.roll(90) as i32)),
             ("balance", Value::Decimal(Decimal::from(cents.to_be_bytes()))),
             ("active", Value::Boolean(dice.roll(2) == 1)),
-            ("created", Value::TimestampMicros(1_357_000_000_000_000 + dice.roll(1 << 30) as i64 * 1_000_003)),
+            (
+                "created",
+                Value::TimestampMicros(1_357_000_000_000_000 + dice.roll(1 << 30) as i64 * 1_000_003),
+            ),
             ("born", Value::Date(dice.roll(20_000) as i32)),
             ("score", Value::Double(dice.roll(1_000_000) as f64 / 1000.0)),
             ("city", some(Value::String("Poughkeepsie".into()))),
             ("country", Value::String("US".into())),
-            ("note", if dice.roll(4) == 0 { some(Value::String("said \"later\", twice".into())) } else { none() }),
+            (
+                "note",
+                if dice.roll(4) == 0 {
+                    some(Value::String("said \"later\", twice".into()))
+                } else {
+                    none()
+                },
+            ),
         ]);
         (key_of(id), value)
     })
 }
 
 const NUMBERS: [&str; 13] = [
-    "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay", "flight",
-    "air_time", "distance", "hour",
+    "year",
+    "month",
+    "day",
+    "dep_time",
+    "sched_dep_time",
+    "dep_delay",
+    "arr_time",
+    "sched_arr_time",
+    "arr_delay",
+    "flight",
+    "air_time",
+    "distance",
+    "hour",
 ];
 const TEXTS: [&str; 6] = ["carrier", "tailnum", "origin", "dest", "status", "dest_name"];
 
@@ -150,7 +200,21 @@ pub(crate) fn flights(rows: usize) -> Topic {
 fn flight(index: usize, dice: &mut Dice) -> (Value, Value) {
     let id = 1_000_000 + index as i64;
     let departed = dice.roll(3) > 0;
-    let ranges = [(2013, 1), (1, 12), (1, 28), (500, 1800), (500, 1800), (0, 300), (500, 1800), (500, 1800), (0, 300), (1, 6000), (20, 600), (80, 4900), (5, 19)];
+    let ranges = [
+        (2013, 1),
+        (1, 12),
+        (1, 28),
+        (500, 1800),
+        (500, 1800),
+        (0, 300),
+        (500, 1800),
+        (500, 1800),
+        (0, 300),
+        (1, 6000),
+        (20, 600),
+        (80, 4900),
+        (5, 19),
+    ];
     let mut fields = vec![("id", Value::Long(id))];
     for (name, (from, count)) in NUMBERS.into_iter().zip(ranges) {
         let known = departed || !matches!(name, "dep_time" | "dep_delay" | "arr_time" | "arr_delay" | "air_time");
@@ -158,8 +222,20 @@ fn flight(index: usize, dice: &mut Dice) -> (Value, Value) {
         fields.push((name, if known { some(Value::Int(number)) } else { none() }));
     }
     let tail = format!("N{}UA", 10_000 + dice.roll(80_000));
-    let texts = ["UA", tail.as_str(), "EWR", "IAH", if departed { "departed" } else { "scheduled" }, "George Bush Intercontinental"];
-    fields.extend(TEXTS.into_iter().zip(texts).map(|(name, text)| (name, some(Value::String(text.into())))));
+    let texts = [
+        "UA",
+        tail.as_str(),
+        "EWR",
+        "IAH",
+        if departed { "departed" } else { "scheduled" },
+        "George Bush Intercontinental",
+    ];
+    fields.extend(
+        TEXTS
+            .into_iter()
+            .zip(texts)
+            .map(|(name, text)| (name, some(Value::String(text.into())))),
+    );
     let second = 1_357_000_000 + dice.roll(31_000_000) as i64;
     let fare = (10_000 + dice.roll(90_000) as i32).to_be_bytes();
     fields.extend([
@@ -173,33 +249,59 @@ fn flight(index: usize, dice: &mut Dice) -> (Value, Value) {
     let now = 1_795_246_323_397 + index as i64;
     let text = |text: &str| Value::String(text.into());
     let source = record(vec![
-        ("version", text("3.6.3.Final")), ("connector", text("postgresql")), ("name", text("src")), ("ts_ms", Value::Long(now)),
-        ("snapshot", Value::Union(0, Box::new(text("false")))), ("db", text("src")),
-        ("sequence", some(text("[null,\"486860088\"]"))), ("ts_us", some(Value::Long(now * 1000))),
-        ("ts_ns", some(Value::Long(now * 1_000_000))), ("schema", text("public")), ("table", text("flights")),
-        ("txId", some(Value::Long(9607))), ("lsn", some(Value::Long(486_860_088 + index as i64))), ("xmin", none()),
+        ("version", text("3.6.3.Final")),
+        ("connector", text("postgresql")),
+        ("name", text("src")),
+        ("ts_ms", Value::Long(now)),
+        ("snapshot", Value::Union(0, Box::new(text("false")))),
+        ("db", text("src")),
+        ("sequence", some(text("[null,\"486860088\"]"))),
+        ("ts_us", some(Value::Long(now * 1000))),
+        ("ts_ns", some(Value::Long(now * 1_000_000))),
+        ("schema", text("public")),
+        ("table", text("flights")),
+        ("txId", some(Value::Long(9607))),
+        ("lsn", some(Value::Long(486_860_088 + index as i64))),
+        ("xmin", none()),
     ]);
     let order = Value::Long(index as i64);
-    let transaction = record(vec![("id", text("9607:486860088")), ("total_order", order.clone()), ("data_collection_order", order)]);
+    let transaction = record(vec![
+        ("id", text("9607:486860088")),
+        ("total_order", order.clone()),
+        ("data_collection_order", order),
+    ]);
     let op = if departed { "u" } else { "c" };
     let value = record(vec![
-        ("before", none()), ("after", some(record(fields))), ("source", source), ("transaction", some(transaction)), ("op", text(op)),
-        ("ts_ms", some(Value::Long(now))), ("ts_us", some(Value::Long(now * 1000))), ("ts_ns", some(Value::Long(now * 1_000_000))),
+        ("before", none()),
+        ("after", some(record(fields))),
+        ("source", source),
+        ("transaction", some(transaction)),
+        ("op", text(op)),
+        ("ts_ms", some(Value::Long(now))),
+        ("ts_us", some(Value::Long(now * 1000))),
+        ("ts_ns", some(Value::Long(now * 1_000_000))),
     ]);
     (key_of(id), value)
 }
 
 /// The route through the libraries: a value tree, then the csv crate. Meta columns included, so that both write the same rows.
 pub(crate) fn by_libraries(topic: &Topic, schema: &Schema, debezium: bool) -> Vec<u8> {
-    let mut writer = csv::WriterBuilder::new().has_headers(false).quote_style(csv::QuoteStyle::NonNumeric).from_writer(Vec::new());
+    let mut writer = csv::WriterBuilder::new()
+        .has_headers(false)
+        .quote_style(csv::QuoteStyle::NonNumeric)
+        .from_writer(Vec::new());
     let mut text = String::new();
     for (offset, (_, value)) in topic.records.iter().enumerate() {
         let tree = apache_avro::from_avro_datum(schema, &mut &value[5..], None).unwrap();
         let Value::Record(fields) = &tree else { unreachable!() };
         let field = |name: &str| &fields.iter().find(|(field, _)| field == name).unwrap().1;
         let (columns, op) = if debezium {
-            let Value::Union(_, after) = field("after") else { unreachable!() };
-            let Value::Record(after) = after.as_ref() else { unreachable!() };
+            let Value::Union(_, after) = field("after") else {
+                unreachable!()
+            };
+            let Value::Record(after) = after.as_ref() else {
+                unreachable!()
+            };
             let Value::String(op) = field("op") else { unreachable!() };
             (after, op.as_str())
         } else {
@@ -214,7 +316,9 @@ pub(crate) fn by_libraries(topic: &Topic, schema: &Schema, debezium: bool) -> Ve
         let time = jiff::Timestamp::from_millisecond(TIMESTAMP_MS + offset as i64).unwrap();
         write_text(&mut writer, &mut text, time.strftime("%Y-%m-%d %H:%M:%S.%6f"));
         writer.write_field(common::csv::DEFAULT_NULL_MARKER).unwrap();
-        columns.iter().for_each(|(name, value)| write_value(&mut writer, &mut text, name, value));
+        columns
+            .iter()
+            .for_each(|(name, value)| write_value(&mut writer, &mut text, name, value));
         writer.write_record(None::<&[u8]>).unwrap();
     }
     writer.into_inner().unwrap()
@@ -263,7 +367,12 @@ fn write_value(writer: &mut csv::Writer<Vec<u8>>, text: &mut String, name: &str,
 }
 
 /// Our route.
-pub(crate) fn by_spolt(topic: &Topic, encoder: &mut common::row::RowEncoder, out: &mut Vec<u8>, stats: &mut common::row::Stats) {
+pub(crate) fn by_spolt(
+    topic: &Topic,
+    encoder: &mut common::row::RowEncoder,
+    out: &mut Vec<u8>,
+    stats: &mut common::row::Stats,
+) {
     for (offset, (key, value)) in topic.records.iter().enumerate() {
         let record = common::row::Record {
             offset: common::ids::Offset(offset as i64),
@@ -286,10 +395,23 @@ pub(crate) fn encoder(topic: &Topic, debezium: bool) -> common::row::RowEncoder 
     use common::avro::WriterSchema;
     use common::ids::{Incarnation, Partition, SchemaId};
     use std::sync::Arc;
-    let envelope = if debezium { common::envelope::Kind::Debezium } else { common::envelope::Kind::Plain };
-    let settings = Arc::new(common::row::Settings { envelope, ..common::row::Settings::default() });
+    let envelope = if debezium {
+        common::envelope::Kind::Debezium
+    } else {
+        common::envelope::Kind::Plain
+    };
+    let settings = Arc::new(common::row::Settings {
+        envelope,
+        ..common::row::Settings::default()
+    });
     let mut encoder = common::row::RowEncoder::new(settings, Incarnation(0), Partition(0), None);
-    encoder.add_schema(SchemaId::confluent(KEY_ID), Arc::new(WriterSchema::parse(&topic.key_schema).unwrap()));
-    encoder.add_schema(SchemaId::confluent(VALUE_ID), Arc::new(WriterSchema::parse(&topic.value_schema).unwrap()));
+    encoder.add_schema(
+        SchemaId::confluent(KEY_ID),
+        Arc::new(WriterSchema::parse(&topic.key_schema).unwrap()),
+    );
+    encoder.add_schema(
+        SchemaId::confluent(VALUE_ID),
+        Arc::new(WriterSchema::parse(&topic.value_schema).unwrap()),
+    );
     encoder
 }

@@ -341,9 +341,76 @@ impl Skip {
     }
 
     /// Passes all of them.
-    #[inline]
     pub(crate) fn pass_all(skips: &[Skip], cursor: &mut Cursor<'_>, schema: &WriterSchema) -> Result<(), Reason> {
-        skips.iter().try_for_each(|skip| skip.pass(cursor, schema))
+        let mut left = skips;
+        loop {
+            left = Skip::pass_quickly(left, cursor);
+            let Some((first, rest)) = left.split_first() else {
+                return Ok(());
+            };
+            first.pass(cursor, schema)?;
+            left = rest;
+        }
+    }
+
+    /// Passes what is plainly in order, with the position in a register; returns the rest, beginning with what is not.
+    #[inline(always)]
+    fn pass_quickly<'s>(skips: &'s [Skip], cursor: &mut Cursor<'_>) -> &'s [Skip] {
+        let bytes = cursor.bytes;
+        let mut at = cursor.at;
+        let mut passed = 0;
+        for skip in skips {
+            // Eight bytes to read are there for all but the last fields of a datum.
+            let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) else {
+                break;
+            };
+            let (nullable, varint, size) = match *skip {
+                Skip::Bytes(size) => (Nullable::Never, false, size as usize),
+                Skip::Varint => (Nullable::Never, true, 0),
+                Skip::NullOrVarint(nullable) => (nullable, true, 0),
+                Skip::Prefixed => (Nullable::Never, false, 0),
+                Skip::NullOrPrefixed(nullable) => (nullable, false, 0),
+                Skip::Any(_) => break,
+            };
+            let mut word = u64::from_le_bytes(*block);
+            let mut next = at;
+            if let Nullable::Branch(null) = nullable {
+                let branch = block[0];
+                if branch == 2 * null {
+                    at += 1;
+                    passed += 1;
+                    continue;
+                }
+                if branch != 2 - 2 * null {
+                    break;
+                }
+                // Without the branch; the byte that comes in ends nothing.
+                word = word >> 8 | 0x80 << 56;
+                next += 1;
+            } else if nullable == Nullable::OneBranch {
+                break;
+            }
+            next += if varint {
+                let ends = !word & CONTINUES;
+                if ends == 0 {
+                    break;
+                }
+                ends.trailing_zeros() as usize / 8 + 1
+            } else if let Skip::Bytes(_) = skip {
+                size
+            } else if word & 0x81 == 0 {
+                1 + (word & 0x7e) as usize / 2
+            } else {
+                break;
+            };
+            if next > bytes.len() {
+                break;
+            }
+            at = next;
+            passed += 1;
+        }
+        cursor.at = at;
+        skips.get(passed..).unwrap_or_default()
     }
 }
 

@@ -65,7 +65,9 @@ impl Scratch {
     /// Bytes of the placeholder; none has as many if there is no placeholder.
     #[inline]
     pub(crate) fn unavailable_bytes(&self) -> usize {
-        self.unavailable.as_ref().map_or(usize::MAX, |unavailable| unavailable.text.len())
+        self.unavailable
+            .as_ref()
+            .map_or(usize::MAX, |unavailable| unavailable.text.len())
     }
 
     #[inline]

@@ -123,8 +123,11 @@ fn instant(text: &[u8], zone_needed: bool) -> Result<i64, Reason> {
 #[inline]
 fn usual(text: &[u8]) -> Option<i64> {
     let (seconds, rest) = text.split_first_chunk::<19>()?;
-    let (b'Z', fraction) = rest.split_last()? else { return None };
-    let mut wrong = seconds[4] ^ b'-' | seconds[7] ^ b'-' | seconds[10] ^ b'T' | seconds[13] ^ b':' | seconds[16] ^ b':';
+    let (b'Z', fraction) = rest.split_last()? else {
+        return None;
+    };
+    let mut wrong =
+        seconds[4] ^ b'-' | seconds[7] ^ b'-' | seconds[10] ^ b'T' | seconds[13] ^ b':' | seconds[16] ^ b':';
     let mut pair = |at: usize| {
         let (tens, ones) = (seconds[at].wrapping_sub(b'0'), seconds[at + 1].wrapping_sub(b'0'));
         wrong |= u8::from(tens > 9 || ones > 9);
@@ -138,7 +141,9 @@ fn usual(text: &[u8]) -> Option<i64> {
     let micros = match fraction {
         [] => 0,
         [b'.', digits @ ..] if (1..=6).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) => {
-            let number = digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
+            let number = digits
+                .iter()
+                .fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
             number * [100_000, 10_000, 1000, 100, 10, 1][digits.len() - 1]
         }
         _ => return None,

@@ -183,7 +183,11 @@ impl Row {
     /// Writes the first bytes of a word.
     #[inline(always)]
     pub(super) fn word(&mut self, word: u64, bytes: usize) {
-        if let Some(target) = self.bytes.get_mut(self.at..).and_then(|rest| rest.first_chunk_mut::<8>()) {
+        if let Some(target) = self
+            .bytes
+            .get_mut(self.at..)
+            .and_then(|rest| rest.first_chunk_mut::<8>())
+        {
             *target = word.to_le_bytes();
         }
         self.at += bytes;
@@ -303,7 +307,11 @@ mod tests {
 
     #[test]
     fn every_eight_digits_are_the_digits() {
-        for value in (0..100_000_000).step_by(97).chain(0..20_000).chain(99_990_000..100_000_000) {
+        for value in (0..100_000_000)
+            .step_by(97)
+            .chain(0..20_000)
+            .chain(99_990_000..100_000_000)
+        {
             assert_eq!(eight_digits(value).to_le_bytes(), format!("{value:08}").as_bytes());
         }
         for value in 0..10_000 {

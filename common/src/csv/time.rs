@@ -46,8 +46,8 @@ pub(crate) fn day_of(year: i64, month: i64, day: i64) -> Option<i64> {
 }
 
 /// `YYYY-MM-DD` of a day that lies between [`DAY_MIN`] and [`DAY_MAX`], as a word and the two bytes after it.
-#[inline]
-fn date_digits(day: i64) -> (u64, u16) {
+#[inline(always)]
+pub(crate) fn date_digits(day: i64) -> (u64, u16) {
     let (year, month, day) = civil(day);
     let digits = eight_digits(year * 10_000 + month * 100 + day);
     let year = digits & 0xffff_ffff;
@@ -57,13 +57,19 @@ fn date_digits(day: i64) -> (u64, u16) {
 }
 
 /// `HH:MM:SS` of seconds since midnight.
-#[inline]
-fn time_digits(seconds: u32) -> u64 {
+#[inline(always)]
+pub(crate) fn time_digits(seconds: u32) -> u64 {
     let minutes = seconds / 60;
     let digits = eight_digits(minutes / 60 * 10_000 + minutes % 60 * 100 + seconds % 60);
     let part = |at: u32| (digits >> at) & 0xffff;
     let colon = u64::from(b':');
     part(16) | colon << 16 | part(32) << 24 | colon << 40 | part(48) << 48
+}
+
+/// `.ffffff` of a number of microseconds, seven bytes: eight digits begin with two zeros, one of which gives its place to the point.
+#[inline(always)]
+pub(crate) fn fraction_digits(micros: u32) -> u64 {
+    (eight_digits(micros) >> 8 & !0xff) | u64::from(b'.')
 }
 
 impl Row {
@@ -86,8 +92,7 @@ impl Row {
     /// `.ffffff` of a number of microseconds.
     #[inline]
     pub(crate) fn fraction_of_second(&mut self, micros: u32) {
-        // Eight digits begin with two zeros, one of which gives its place to the point.
-        self.word((eight_digits(micros) >> 8 & !0xff) | u64::from(b'.'), 7);
+        self.word(fraction_digits(micros), 7);
     }
 
     /// `YYYY-MM-DD` of days since 1970-01-01.

@@ -1,9 +1,10 @@
-//! The columns that nearly all rows are made of (integers, short texts, booleans and nulls), written with the positions in both
+//! The columns that nearly all rows are made of (integers, short texts, booleans, dates and nulls), written with the positions in both
 //! buffers held in registers. Nothing is refused here: a value that is not plainly in order is left, unread, to the careful walk.
 
 use crate::avro::Nullable;
 use crate::avro::datum::{Cursor, several_bytes};
-use crate::avro::form::Form;
+use crate::avro::form::{Form, Unit};
+use crate::csv::time::{DAY_MAX, DAY_MICROS, DAY_MIN, date_digits, fraction_digits, time_digits};
 use crate::csv::{FOUR_ZEROS, NULL_MARKER_BYTES_MAX, Row, ZEROS, eight_digits, four_digits, special};
 
 /// A number with more digits is written elsewhere.
@@ -16,6 +17,12 @@ enum Kind {
     Integer,
     Text,
     Boolean,
+    Date,
+    /// Of so many microseconds, with or without a zone.
+    Timestamp {
+        micros: i64,
+        zone: bool,
+    },
     /// For the careful walk.
     Other,
 }
@@ -44,12 +51,40 @@ impl HotCell {
             // The end of a key text has to be looked at, and a limit to be kept.
             Form::Text { limit } if !key && *limit as usize >= TEXT_BYTES => (Kind::Text, 0, 0),
             Form::Boolean => (Kind::Boolean, 0, 0),
+            Form::Date => (Kind::Date, DAY_MIN, DAY_MAX),
+            Form::Timestamp {
+                unit: Unit::Millis,
+                zone,
+            } => (
+                Kind::Timestamp {
+                    micros: 1000,
+                    zone: *zone,
+                },
+                i64::MIN / 1000,
+                i64::MAX / 1000,
+            ),
+            Form::Timestamp {
+                unit: Unit::Micros,
+                zone,
+            } => (Kind::Timestamp { micros: 1, zone: *zone }, i64::MIN, i64::MAX),
             _ => (Kind::Other, 0, 0),
         };
         // A key that is null goes the careful way, to be refused.
         let quick_null = follows && nullable.possible() && !key;
-        let (value, null) = if nullable == Nullable::Branch(0) { (2, 0) } else { (0, 2) };
-        HotCell { kind, nullable: nullable.possible(), quick_null, value, null, min, max }
+        let (value, null) = if nullable == Nullable::Branch(0) {
+            (2, 0)
+        } else {
+            (0, 2)
+        };
+        HotCell {
+            kind,
+            nullable: nullable.possible(),
+            quick_null,
+            value,
+            null,
+            min,
+            max,
+        }
     }
 }
 
@@ -81,6 +116,49 @@ fn digits(value: u32, target: &mut [u8]) -> usize {
         *target = (digits >> (8 * zeros)).to_le_bytes();
     }
     8 - zeros as usize
+}
+
+/// A number of at most eight bytes, and how many it has. Most have one or two.
+#[inline(always)]
+fn varint(datum: &[u8], at: usize, first: u8) -> Option<(i64, usize)> {
+    let (raw, bytes) = if first < 0x80 {
+        (u64::from(first), 1)
+    } else if let Some(&second @ ..0x80) = datum.get(at + 1) {
+        (u64::from(first & 0x7f) | u64::from(second) << 7, 2)
+    } else {
+        several_bytes(datum, at)?
+    };
+    Some(((raw >> 1) as i64 ^ (raw & 1).wrapping_neg() as i64, bytes))
+}
+
+/// A day or an instant with its delimiter; none outside the years of a row.
+#[inline(always)]
+fn date_or_timestamp(kind: Kind, value: i64, target: &mut [u8; 40]) -> Option<usize> {
+    let (day, timestamp) = match kind {
+        Kind::Timestamp { micros, zone } => {
+            let micros = value * micros;
+            let day = micros.div_euclid(DAY_MICROS);
+            (day, Some(((micros - day * DAY_MICROS) as u64, zone)))
+        }
+        _ => (value, None),
+    };
+    if !(DAY_MIN..=DAY_MAX).contains(&day) {
+        return None;
+    }
+    let (start, end) = date_digits(day);
+    target[..8].copy_from_slice(&start.to_le_bytes());
+    target[8..10].copy_from_slice(&end.to_le_bytes());
+    let Some((micros, zone)) = timestamp else {
+        target[10] = b',';
+        return Some(11);
+    };
+    target[10] = b' ';
+    target[11..19].copy_from_slice(&time_digits((micros / 1_000_000) as u32).to_le_bytes());
+    let fraction = (micros % 1_000_000) as u32;
+    target[19..27].copy_from_slice(&fraction_digits(fraction).to_le_bytes());
+    let bytes = if fraction == 0 { 19 } else { 26 };
+    target[bytes..bytes + 4].copy_from_slice(if zone { b"+00," } else { b",   " });
+    Some(bytes + if zone { 4 } else { 1 })
 }
 
 /// Text that needs no care, with its quotes; the bytes written. Copies eight at a time and looks at each word on its way.
@@ -130,7 +208,9 @@ pub(super) fn write(
             match datum.get(next) {
                 Some(&byte) if byte == cell.value => next += 1,
                 Some(&byte) if byte == cell.null && cell.quick_null => {
-                    let Some(target) = block::<{ NULL_MARKER_BYTES_MAX + 1 }>(out, at) else { break };
+                    let Some(target) = block::<{ NULL_MARKER_BYTES_MAX + 1 }>(out, at) else {
+                        break;
+                    };
                     *target = marker.block;
                     at += marker.bytes + 1;
                     from = next + 1;
@@ -143,19 +223,10 @@ pub(super) fn write(
         let Some(&byte) = datum.get(next) else { break };
         match cell.kind {
             Kind::Integer => {
-                let raw = if byte < 0x80 {
-                    next += 1;
-                    u64::from(byte)
-                } else if let Some(&second @ ..0x80) = datum.get(next + 1) {
-                    next += 2;
-                    u64::from(byte & 0x7f) | u64::from(second) << 7
-                } else if let Some((raw, bytes)) = several_bytes(datum, next) {
-                    next += bytes;
-                    raw
-                } else {
+                let Some((value, bytes)) = varint(datum, next, byte) else {
                     break;
                 };
-                let value = (raw >> 1) as i64 ^ (raw & 1).wrapping_neg() as i64;
+                next += bytes;
                 let size = value.unsigned_abs();
                 if size >= SMALL || value < cell.min || value > cell.max {
                     break;
@@ -172,7 +243,9 @@ pub(super) fn write(
                 if byte & 0x81 != 0 || bytes == careful[0] || bytes == careful[1] {
                     break;
                 }
-                let Some(written) = text(datum, next + 1, bytes, out, at) else { break };
+                let Some(written) = text(datum, next + 1, bytes, out, at) else {
+                    break;
+                };
                 at += written;
                 out[at] = b',';
                 at += 1;
@@ -189,6 +262,20 @@ pub(super) fn write(
                 *target = [if byte == 1 { b't' } else { b'f' }, b','];
                 at += 2;
                 next += 1;
+            }
+            Kind::Date | Kind::Timestamp { .. } => {
+                let Some((value, bytes)) = varint(datum, next, byte) else {
+                    break;
+                };
+                next += bytes;
+                if value < cell.min || value > cell.max {
+                    break;
+                }
+                let Some(target) = block::<40>(out, at) else { break };
+                let Some(bytes) = date_or_timestamp(cell.kind, value, target) else {
+                    break;
+                };
+                at += bytes;
             }
             Kind::Other => break,
         }

@@ -51,7 +51,9 @@ impl Fields {
     /// Passes the whole record.
     #[inline]
     pub(super) fn skip(&self, cursor: &mut Cursor<'_>) -> Result<(), Reason> {
-        self.skips.iter().try_for_each(|skips| Skip::pass_all(skips, cursor, &self.schema))
+        self.skips
+            .iter()
+            .try_for_each(|skips| Skip::pass_all(skips, cursor, &self.schema))
     }
 
     /// Passes the whole record and notes where each field starts.
@@ -200,10 +202,12 @@ impl RowProgram {
         let mut column = 0;
         loop {
             column = hot::write(&self.hot, column, value, pen.row, &mut pen.stats.longest, careful);
-            let Some(cell) = self.cells.get(column) else { return Ok(()) };
+            let Some(cell) = self.cells.get(column) else {
+                return Ok(());
+            };
             let done = match (&cell.source, schema) {
                 (Source::Value(_), Some(schema)) => cell.write(column, schema, value, pen),
-                _ => self.from_elsewhere(column, cell, key, pen),
+                _ => self.write_other(column, cell, key, pen),
             };
             if let Err(reason) = done {
                 return Err((Some(column), reason));
@@ -223,10 +227,13 @@ impl RowProgram {
         for (column, cell) in self.cells.iter().enumerate() {
             let done = match (&cell.source, schema) {
                 (Source::Value(field), Some(schema)) => {
-                    let mut cursor = Cursor { bytes: value.bytes, at: pen.positions.value[*field] };
+                    let mut cursor = Cursor {
+                        bytes: value.bytes,
+                        at: pen.positions.value[*field],
+                    };
                     cell.write(column, schema, &mut cursor, pen)
                 }
-                _ => self.from_elsewhere(column, cell, key, pen),
+                _ => self.write_other(column, cell, key, pen),
             };
             if let Err(reason) = done {
                 return Err((Some(column), reason));
@@ -236,7 +243,7 @@ impl RowProgram {
         Ok(())
     }
 
-    fn from_elsewhere(&self, column: usize, cell: &Cell, key: &[u8], pen: &mut Pen<'_>) -> Result<(), Reason> {
+    fn write_other(&self, column: usize, cell: &Cell, key: &[u8], pen: &mut Pen<'_>) -> Result<(), Reason> {
         match (&cell.source, &self.key) {
             (Source::Constant(text), _) => pen.row.raw(text),
             (Source::Key(field), Some(fields)) => {

@@ -27,14 +27,18 @@ pub(crate) struct Line {
 }
 
 fn data(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/data/debezium-postgres").join(path)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/data/debezium-postgres")
+        .join(path)
 }
 
 fn read(path: &str) -> String {
     let bytes = std::fs::read(data(path)).unwrap_or_else(|error| panic!("read `{path}`: {error}"));
     let mut text = String::new();
     if path.ends_with(".gz") {
-        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).unwrap();
+        flate2::read::GzDecoder::new(bytes.as_slice())
+            .read_to_string(&mut text)
+            .unwrap();
         return text;
     }
     String::from_utf8(bytes).unwrap()
@@ -44,7 +48,9 @@ fn read(path: &str) -> String {
 pub(crate) fn topic(name: &str) -> Vec<Line> {
     let line = |line: &str| {
         // What JSON cannot say, as text.
-        let line = line.replace(": NaN", ": \"NaN\"").replace(": -Infinity", ": \"-Infinity\"");
+        let line = line
+            .replace(": NaN", ": \"NaN\"")
+            .replace(": -Infinity", ": \"-Infinity\"");
         let json: Value = serde_json::from_str(&line).unwrap();
         let bytes = |field: &str| json[field].as_str().map(|text| BASE64.decode(text).unwrap());
         Line {
@@ -62,9 +68,16 @@ pub(crate) fn topic(name: &str) -> Vec<Line> {
 /// The rows of the source table in the end; PostgreSQL writes NULL as an empty field without quotes, which these tables do not have.
 pub(crate) fn final_table(name: &str) -> Vec<Vec<Option<String>>> {
     let path = format!("final/{name}.csv");
-    let text = if data(&path).exists() { read(&path) } else { read(&format!("{path}.gz")) };
+    let text = if data(&path).exists() {
+        read(&path)
+    } else {
+        read(&format!("{path}.gz"))
+    };
     let mut reader = csv::Reader::from_reader(text.as_bytes());
-    reader.records().map(|record| record.unwrap().iter().map(|field| Some(field.to_owned())).collect()).collect()
+    reader
+        .records()
+        .map(|record| record.unwrap().iter().map(|field| Some(field.to_owned())).collect())
+        .collect()
 }
 
 impl Line {
@@ -80,7 +93,10 @@ impl Line {
 }
 
 fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
-    let at = bytes.windows(from.len()).position(|window| window == from).expect("the number is in the datum");
+    let at = bytes
+        .windows(from.len())
+        .position(|window| window == from)
+        .expect("the number is in the datum");
     bytes[at..at + to.len()].copy_from_slice(to);
 }
 
@@ -95,9 +111,18 @@ pub(crate) struct Lineage {
 
 impl Default for Lineage {
     fn default() -> Lineage {
-        let settings = Settings { envelope: envelope::Kind::Debezium, ..Settings::default() };
+        let settings = Settings {
+            envelope: envelope::Kind::Debezium,
+            ..Settings::default()
+        };
         let encoder = RowEncoder::new(Arc::new(settings), Incarnation(3), Partition(0), None);
-        Lineage { encoder, schemas: HashMap::new(), plans: 0, out: Vec::new(), stats: Stats::default() }
+        Lineage {
+            encoder,
+            schemas: HashMap::new(),
+            plans: 0,
+            out: Vec::new(),
+            stats: Stats::default(),
+        }
     }
 }
 
@@ -141,15 +166,20 @@ impl Lineage {
     fn fetch(&mut self, id: &str) {
         let number = id.strip_prefix("confluent:").unwrap();
         let text = read(&format!("schemas/{number}.avsc"));
-        self.schemas.insert(number.parse().unwrap(), serde_json::from_str(&text).unwrap());
-        self.encoder.add_schema(SchemaId(id.to_owned()), Arc::new(WriterSchema::parse(&text).unwrap()));
+        self.schemas
+            .insert(number.parse().unwrap(), serde_json::from_str(&text).unwrap());
+        self.encoder
+            .add_schema(SchemaId(id.to_owned()), Arc::new(WriterSchema::parse(&text).unwrap()));
     }
 }
 
 fn rows(bytes: &[u8]) -> Rows {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes);
     let field = |field: &str| (field != DEFAULT_NULL_MARKER).then(|| field.to_owned());
-    reader.records().map(|record| record.unwrap().iter().map(field).collect()).collect()
+    reader
+        .records()
+        .map(|record| record.unwrap().iter().map(field).collect())
+        .collect()
 }
 
 /// What each field of `before` or `after` should be in a row, by source name.
@@ -162,7 +192,12 @@ pub(crate) fn after_by_another_library(
     let fields = schema["fields"].as_array().unwrap();
     // The record is defined where it is first used; `after` refers to it.
     let before = fields.iter().find(|field| field["name"] == "before").unwrap();
-    let value = before["type"].as_array().unwrap().iter().find(|ty| ty.is_object()).unwrap();
+    let value = before["type"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|ty| ty.is_object())
+        .unwrap();
     let row = &line.value_decoded["datum"][image];
     let field = |field: &Value| {
         let name = field["name"].as_str().unwrap();
@@ -190,7 +225,11 @@ fn text(ty: &Value, value: &Value) -> Option<String> {
         // These are written in UTC here, with or without a fraction.
         "ZonedTimestamp" => {
             let (seconds, fraction) = value.as_str().unwrap().trim_end_matches('Z').split_at(19);
-            let fraction = if fraction.trim_matches(['.', '0']).is_empty() { "" } else { fraction };
+            let fraction = if fraction.trim_matches(['.', '0']).is_empty() {
+                ""
+            } else {
+                fraction
+            };
             format!("{}{fraction}+00", seconds.replace('T', " "))
         }
         "ZonedTime" => format!("{}+00", value.as_str().unwrap().trim_end_matches('Z')),
@@ -212,9 +251,12 @@ fn plain(value: &Value) -> String {
         Value::Number(number) if number.is_f64() => ryu::Buffer::new().format(number.as_f64().unwrap()).to_owned(),
         Value::Number(number) => number.to_string(),
         Value::Object(object) if object.contains_key("decimal") => object["decimal"].as_str().unwrap().to_owned(),
-        Value::Object(object) if object.contains_key("bytes") => {
-            BASE64.decode(object["bytes"].as_str().unwrap()).unwrap().iter().map(|byte| format!("{byte:02x}")).collect()
-        }
+        Value::Object(object) if object.contains_key("bytes") => BASE64
+            .decode(object["bytes"].as_str().unwrap())
+            .unwrap()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
         other => json(other),
     }
 }
@@ -225,7 +267,10 @@ fn json(value: &Value) -> String {
         Value::Object(object) if object.contains_key("decimal") => object["decimal"].as_str().unwrap().to_owned(),
         Value::Object(object) if object.contains_key("bytes") => object["bytes"].to_string(),
         Value::Object(object) => {
-            let fields: Vec<String> = object.iter().map(|(name, value)| format!("\"{name}\":{}", json(value))).collect();
+            let fields: Vec<String> = object
+                .iter()
+                .map(|(name, value)| format!("\"{name}\":{}", json(value)))
+                .collect();
             format!("{{{}}}", fields.join(","))
         }
         Value::Number(number) if number.is_f64() => ryu::Buffer::new().format(number.as_f64().unwrap()).to_owned(),
@@ -267,7 +312,11 @@ fn date(day: i64) -> String {
 fn time(micros: i64) -> String {
     let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
     let time = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if fraction == 0 { time } else { format!("{time}.{fraction:06}") }
+    if fraction == 0 {
+        time
+    } else {
+        format!("{time}.{fraction:06}")
+    }
 }
 
 fn timestamp(micros: i64) -> String {
