@@ -80,7 +80,12 @@ impl Failure {
     }
 
     fn new(class: Class, message: impl Into<String>) -> Failure {
-        Failure { class, message: message.into(), at: Box::default(), hint: None }
+        Failure {
+            class,
+            message: message.into(),
+            at: Box::default(),
+            hint: None,
+        }
     }
 
     /// Adds what to do.

@@ -61,7 +61,11 @@ pub struct Lineage {
 
 impl fmt::Display for Lineage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}] i{} of {}", self.topic, self.partition, self.incarnation, self.cluster)
+        write!(
+            f,
+            "{}[{}] i{} of {}",
+            self.topic, self.partition, self.incarnation, self.cluster
+        )
     }
 }
 

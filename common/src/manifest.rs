@@ -38,7 +38,9 @@ pub fn document(entries: &[Entry]) -> Vec<u8> {
         .map(|entry| File {
             url: format!("s3://{}/{}", entry.bucket, entry.key),
             mandatory: true,
-            meta: Meta { content_length: entry.bytes },
+            meta: Meta {
+                content_length: entry.bytes,
+            },
         })
         .collect();
     serde_json::to_vec_pretty(&Manifest { entries }).expect("invariant: manifests hold only values that JSON has")
@@ -50,7 +52,11 @@ mod tests {
 
     #[test]
     fn every_file_is_mandatory() {
-        let bytes = document(&[Entry { bucket: "b".into(), key: "a/b.csv.zst".into(), bytes: 7 }]);
+        let bytes = document(&[Entry {
+            bucket: "b".into(),
+            key: "a/b.csv.zst".into(),
+            bytes: 7,
+        }]);
         let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(
             value,

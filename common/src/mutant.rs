@@ -48,7 +48,10 @@ impl Mutant {
     /// The mutant of a name such as `M3b`.
     #[must_use]
     pub fn named(name: &str) -> Option<Mutant> {
-        Mutant::ALL.iter().find(|(_, known)| *known == name).map(|(mutant, _)| *mutant)
+        Mutant::ALL
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(mutant, _)| *mutant)
     }
 
     /// Whether this mutant is switched on. Always `false` in a build without the `drills` feature.
@@ -79,7 +82,10 @@ mod switch {
 
     /// Switches exactly these mutants on, for the whole process.
     pub(super) fn set(mutants: &[super::Mutant]) {
-        ON.store(mutants.iter().fold(0, |bits, mutant| bits | 1 << *mutant as u8), Ordering::Relaxed);
+        ON.store(
+            mutants.iter().fold(0, |bits, mutant| bits | 1 << *mutant as u8),
+            Ordering::Relaxed,
+        );
     }
 }
 

@@ -12,8 +12,8 @@ use common::row::{KeySource, Settings as RowSettings};
 use runtime::config::{self, Config, EnvelopeSetting, KeySetting, S3SpoltConfig, TopicSettings};
 use runtime::http;
 use runtime::kafka::{Kafka, TopicRole};
-use runtime::membership::Membership;
-use runtime::port::World;
+use runtime::membership::{Change, Membership};
+use runtime::port::{ObjectStore, World};
 use runtime::readiness::Readiness;
 use runtime::registry::HttpRegistry;
 use runtime::report::Error;
@@ -131,7 +131,7 @@ pub async fn run(config: Config, own: S3SpoltConfig, shutdown: CancellationToken
     let (state, seen) = tokio::sync::watch::channel(serde_json::Value::Null);
     let server = http::serve(own.http, readiness.clone(), Arc::new(move || seen.borrow().clone())).await?;
 
-    let store = Arc::new(S3Store::new(&config.s3, world.clone()).await?);
+    let store = Arc::new(S3Store::new(&config.s3, world.clone(), &readiness).await);
     let registry_config = config
         .registry
         .clone()
@@ -141,11 +141,11 @@ pub async fn run(config: Config, own: S3SpoltConfig, shutdown: CancellationToken
     let Some(cluster) = cluster_id(&kafka, &*world, &shutdown).await? else {
         return Ok(());
     };
-    let (membership, mut changes) = Membership::join(&config.kafka, &own.group_id, own.topics.clone())?;
+    let (membership, mut changes) = Membership::join(&kafka, &own.topics)?;
     let membership = Arc::new(membership);
 
     let ends = Ends::default();
-    let settings = settings(&config, &own, cluster, store.region_name(), world.uuid());
+    let settings = settings(&config, &own, cluster, store.region(), world.uuid());
     let fetcher = KafkaFetcher::new(&kafka, settings.budget.fetch_queue, ends.clone())?;
     let topics = KafkaTopics {
         config: config.clone(),
@@ -163,7 +163,7 @@ pub async fn run(config: Config, own: S3SpoltConfig, shutdown: CancellationToken
     };
     let running = start(settings, ports, fetcher, readiness)
         .map_err(|error| Failure::stop(format!("start a thread: {error}")))?;
-    info!(topics = %own.topics, group = own.group_id, address = %server.address(), "s3-spolt runs");
+    info!(group = own.group_id, address = %server.address(), build = BUILD, "s3-spolt runs");
 
     let Running {
         inbox,
@@ -184,7 +184,7 @@ pub async fn run(config: Config, own: S3SpoltConfig, shutdown: CancellationToken
                     Err(_) => Err(Error::Deadline),
                 };
             }
-            Some(change) = changes.recv() => drop(inbox.send(Input::Membership(change))),
+            Some(change) = changes.recv() => drop(inbox.send(ownership(change))),
             _ = gauges.tick() => {
                 state.send_replace(lineages.borrow().clone());
                 publish(&lineages.borrow(), &ends);
@@ -197,6 +197,15 @@ pub async fn run(config: Config, own: S3SpoltConfig, shutdown: CancellationToken
     drop(threads);
     server.stop().await;
     result
+}
+
+fn ownership(change: Change) -> Input {
+    let partitions = |list: Vec<(String, i32)>| list.into_iter().map(|(topic, partition)| (topic, Partition(partition))).collect();
+    match change {
+        Change::Assigned(list) => Input::Assigned(partitions(list)),
+        Change::Revoked(list) => Input::Revoked(partitions(list)),
+        Change::Failing(failure) => Input::GroupTrouble(failure),
+    }
 }
 
 fn flatten(result: Result<Result<(), Failure>, tokio::task::JoinError>) -> Result<(), Error> {

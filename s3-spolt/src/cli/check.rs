@@ -40,7 +40,7 @@ pub async fn check(config: &Config, own: &S3SpoltConfig) -> Result<(), Error> {
         }
         Err(failure) => report.line("kafka", Err(failure)),
     }
-    let store = S3Store::new(&config.s3, Arc::new(RealWorld)).await?;
+    let store = S3Store::new(&config.s3, Arc::new(RealWorld), &Readiness::default()).await;
     let bucket = store.check().await.map(|()| "can be read and written".to_owned());
     report.line(&format!("bucket `{}`", config.s3.bucket), bucket);
     match &config.registry {
