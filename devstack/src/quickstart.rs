@@ -1,6 +1,6 @@
 //! The whole path, once, in front of the user: real parts, real input, both daemons, and the comparison row by row.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -58,6 +58,8 @@ pub struct Request {
 struct Daemons {
     s3: Daemon,
     redshift: Daemon,
+    /// When each was started.
+    began: (Instant, Instant),
 }
 
 impl Daemons {
@@ -87,14 +89,14 @@ pub async fn run(home: Home, progress: &Progress, request: Request) -> Result<bo
     let settings = settings(&stack)?;
     let mut follower = Follower::new(kafka, &Load::topics(), &settings.target);
     let ends = follower.ends().await?;
-    let mut daemons = start(&home, &stack, &settings, programs)?;
-    let took = follow_to(&mut follower, &ends, &mut daemons, &settings, progress, Instant::now()).await?;
+    let mut daemons = start(&home, &stack, &settings, programs, &mut follower).await?;
+    let took = follow_to(&mut follower, &ends, &mut daemons, &settings, progress).await?;
     let stages = stage_rows(&backlog, took, follower.rows_within(&ends));
     let first = compare_all(&stack, &load, progress).await?;
 
     let (load, delivered) = load.steady(STEADY_RATE, Some(request.steady), progress).await?;
     let ends = follower.ends().await?;
-    follow_to(&mut follower, &ends, &mut daemons, &settings, progress, Instant::now()).await?;
+    follow_to(&mut follower, &ends, &mut daemons, &settings, progress).await?;
     let second = compare_all(&stack, &load, progress).await?;
     let freshness = Freshness::of(&delivered, follower.seen());
     let report = Report {
@@ -134,22 +136,48 @@ fn settings(stack: &Stack) -> Result<Settings> {
     })
 }
 
-fn start(home: &Home, stack: &Stack, settings: &Settings, programs: (PathBuf, PathBuf)) -> Result<Daemons> {
+async fn start(
+    home: &Home,
+    stack: &Stack,
+    settings: &Settings,
+    programs: (PathBuf, PathBuf),
+    follower: &mut Follower,
+) -> Result<Daemons> {
     let file = home.run().join("spolt.toml");
     std::fs::write(&file, settings.toml()?).with_context(|| format!("cannot write `{}`", file.display()))?;
+    let aws = stack.addresses().aws.clone();
     let env = Addresses {
-        aws: stack.addresses().aws.clone(),
+        aws,
         ..Addresses::default()
     }
     .variables();
-    let one = |program: PathBuf, name: &str| Daemon::start(&program, &file, &home.log(name), &env, Some(&home.run()));
+    let one = |program: &Path, name: &str| {
+        let daemon = Daemon::start(program, &file, &home.log(name), &env, Some(&home.run()))?;
+        Ok::<_, anyhow::Error>((daemon, Instant::now()))
+    };
+    let mut s3 = one(&programs.0, "s3-spolt")?;
+    // The order does not matter, but a loader that finds no signals yet looks again only after a while.
+    let began = Instant::now();
+    while !follower.signals_exist().await? {
+        s3.0.must_run()?;
+        if began.elapsed() > STALL {
+            bail!(
+                "s3-spolt has made no signal topics; its log `{}` ends:\n{}",
+                s3.0.log().display(),
+                s3.0.log_tail()
+            );
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    let redshift = one(&programs.1, "redshift-spolt")?;
     Ok(Daemons {
-        s3: one(programs.0, "s3-spolt")?,
-        redshift: one(programs.1, "redshift-spolt")?,
+        s3: s3.0,
+        redshift: redshift.0,
+        began: (s3.1, redshift.1),
     })
 }
 
-/// When everything was claimed, and when everything was loaded, both since `began`.
+/// When everything was claimed, and when everything was loaded, since the start of the daemon that does it.
 #[derive(Debug, Clone, Copy)]
 struct Took {
     claimed: Duration,
@@ -163,7 +191,6 @@ async fn follow_to(
     daemons: &mut Daemons,
     settings: &Settings,
     progress: &Progress,
-    began: Instant,
 ) -> Result<Took> {
     let claiming = progress.step("s3-spolt: Kafka to S3");
     let loading = progress.step("redshift-spolt: S3 to Redshift");
@@ -199,14 +226,14 @@ async fn follow_to(
         if claimed >= total
             && let Some(step) = claiming.take()
         {
-            claimed_after = Some(began.elapsed());
+            claimed_after = Some(daemons.began.0.elapsed());
             step.done(format!("{} events claimed", thousands(total)));
         }
         if loaded >= total
             && let Some(step) = loading.take()
         {
             step.done(format!("{} events loaded", thousands(total)));
-            let loaded = began.elapsed();
+            let loaded = daemons.began.1.elapsed();
             return Ok(Took {
                 claimed: claimed_after.unwrap_or(loaded),
                 loaded,
@@ -304,7 +331,7 @@ fn keep(home: &Home, stack: &mut Stack, daemons: Daemons, settings: &Settings, p
          logs           {}\n  \
          configuration  {}\n  \
          addresses      {}\n\
-         More load: devstack produce --home {} --no-backlog --rate 1000\n\
+         More load: {} produce --home {} --no-backlog --rate 1000\n\
          Stop it all: ./quickstart down",
         settings.redshift,
         settings.s3_http,
@@ -312,6 +339,7 @@ fn keep(home: &Home, stack: &mut Stack, daemons: Daemons, settings: &Settings, p
         home.logs().display(),
         home.run().join("spolt.toml").display(),
         home.run().join(crate::stack::ADDRESSES_FILE).display(),
+        std::env::current_exe().map_or_else(|_| "devstack".into(), |file| file.display().to_string()),
         home.root().display(),
     );
     progress.suspend(|| println!("{text}"));

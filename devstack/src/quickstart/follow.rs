@@ -206,6 +206,15 @@ impl Follower {
         (claimed, sum(&|place| self.seen.applied(place)), sum(&|_| i64::MAX))
     }
 
+    /// Whether s3-spolt has made the signal topics.
+    ///
+    /// # Errors
+    /// Kafka does not answer.
+    pub async fn signals_exist(&self) -> Result<bool> {
+        let there = self.kafka.topics().await?;
+        Ok(self.topics.iter().all(|topic| there.contains(&signals(topic))))
+    }
+
     /// Reads what is new.
     ///
     /// # Errors
@@ -261,6 +270,11 @@ impl Follower {
             .map(|(_, _, rows)| rows)
             .sum()
     }
+}
+
+/// Default name of a topic's signal topic.
+fn signals(topic: &str) -> String {
+    format!("spolt.signals.{topic}")
 }
 
 #[cfg(test)]
