@@ -233,10 +233,15 @@ impl Machine {
         self.regulate(actions);
     }
 
+    /// A tick may come early (the driver keeps one alarm clock, set to the first of all wishes), so a wish that is left is said again.
     fn tick(&mut self, now_ms: i64, actions: &mut Vec<Action>) {
-        if matches!(self.phase, Phase::Backoff { until } if now_ms >= until) {
-            self.phase = Phase::Reading;
-            actions.push(Action::ReadState);
+        match self.phase {
+            Phase::Backoff { until } if now_ms >= until => {
+                self.phase = Phase::Reading;
+                actions.push(Action::ReadState);
+            }
+            Phase::Backoff { until } => actions.push(Action::WakeAt(until)),
+            _ => {}
         }
     }
 

@@ -239,6 +239,9 @@ fn assemble(builders: Vec<Builder<'_>>) -> Option<LoadPlan> {
     (!load.runs.is_empty()).then_some(load)
 }
 
+/// A claim with rows, and the COPY that it belongs to.
+type Taken = (GroupKey, Arc<Claim>);
+
 struct Builder<'a> {
     offer: Offer<'a>,
     /// Where the run begins; known from the first claim on when there is no checkpoint.
@@ -246,7 +249,7 @@ struct Builder<'a> {
     end: Option<Position>,
     consumed: usize,
     signal_next: Option<Offset>,
-    taken: Vec<(GroupKey, Arc<Claim>)>,
+    taken: Vec<Taken>,
     covered: BTreeMap<GroupKey, Coverage>,
     moved: Vec<Arc<Claim>>,
     ended: bool,
@@ -289,8 +292,8 @@ impl<'a> Builder<'a> {
                 self.ended = true;
                 true
             }
-            Verdict::Take { from, .. } => match group_key(claim) {
-                Some(key) if !self.fits(&key, claim, from) => {
+            Verdict::Take { .. } => match group_key(claim) {
+                Some(key) if !self.fits(&key, claim) => {
                     self.ended = true;
                     return false;
                 }
@@ -324,7 +327,7 @@ impl<'a> Builder<'a> {
 
     /// Whether what the claim overlaps of this run is of its own group: equal rows, of which one is kept. An overlap with another
     /// group ends the run, and the next load trims it.
-    fn fits(&self, key: &GroupKey, claim: &Claim, _from: Offset) -> bool {
+    fn fits(&self, key: &GroupKey, claim: &Claim) -> bool {
         let (Some(from), Some(end)) = (self.from, self.end) else {
             return true;
         };
@@ -339,7 +342,7 @@ impl<'a> Builder<'a> {
         Mutant::GroupBySchema.is_on() && self.taken.first().is_some_and(|(first, _)| first != key)
     }
 
-    fn finish(mut self) -> Option<(Run, Vec<(GroupKey, Arc<Claim>)>, bool)> {
+    fn finish(mut self) -> Option<(Run, Vec<Taken>, bool)> {
         let (from, to, signal_next) = (self.from?, self.end?, self.signal_next?);
         let first = self.moved.first()?;
         let (cluster, topic) = (first.cluster.clone(), first.topic.clone());
@@ -377,7 +380,7 @@ fn group_key(claim: &Claim) -> Option<GroupKey> {
 }
 
 /// Drops claims whose part above the checkpoint lies within another claim of the same run and group: their rows are there anyway.
-fn drop_covered(taken: &mut Vec<(GroupKey, Arc<Claim>)>, floor: Offset) {
+fn drop_covered(taken: &mut Vec<Taken>, floor: Offset) {
     let range = |claim: &Claim| (claim.start.max(floor), claim.next);
     // Where starts are equal the longer one comes first; then a claim is covered exactly when an earlier one reaches as far.
     let mut order: Vec<usize> = (0..taken.len()).collect();
@@ -402,7 +405,7 @@ fn drop_covered(taken: &mut Vec<(GroupKey, Arc<Claim>)>, floor: Offset) {
 }
 
 /// Whether two claims of the run overlap above the checkpoint.
-fn overlap(taken: &[(GroupKey, Arc<Claim>)], floor: Offset) -> bool {
+fn overlap(taken: &[Taken], floor: Offset) -> bool {
     let mut ranges: Vec<(Offset, Offset)> = taken
         .iter()
         .map(|(_, claim)| (claim.start.max(floor), claim.next))
