@@ -155,22 +155,35 @@ impl Kafka {
             .find_map(|result| result.err().map(|(_, code)| code)))
     }
 
-    /// Metadata spreads among brokers with a delay; until it did, a write to the new topic would fail.
+    /// Metadata spreads among brokers with a delay, and a partition has a leader before that leader knows it: until every partition
+    /// answers, a read or a write of the new topic would fail.
     async fn wait_for(&self, name: &str, partitions: u32) -> Result<()> {
         let deadline = tokio::time::Instant::now() + ANSWER_TIMEOUT;
         loop {
-            if self
+            let known = self
                 .topic(name)
                 .await?
-                .is_some_and(|topic| topic.partitions >= partitions)
-            {
+                .is_some_and(|topic| topic.partitions >= partitions);
+            if known && self.all_answer(name, partitions).await? {
                 return Ok(());
             }
             if tokio::time::Instant::now() > deadline {
-                let message = format!("wait until the topic has {partitions} partitions: it has not yet");
+                let message = format!("wait until {partitions} partitions of the topic answer: they do not yet");
                 return Err(Failure::retry(message).topic(name));
             }
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
+    }
+
+    async fn all_answer(&self, name: &str, partitions: u32) -> Result<bool> {
+        let (name, partitions) = (name.to_owned(), i32::try_from(partitions).unwrap_or(i32::MAX));
+        self.pool
+            .ask("ask whether the partitions answer", move |consumer| {
+                Ok(
+                    (0..partitions)
+                        .all(|partition| consumer.fetch_watermarks(&name, partition, ANSWER_TIMEOUT).is_ok()),
+                )
+            })
+            .await
     }
 }
