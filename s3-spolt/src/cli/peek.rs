@@ -11,11 +11,11 @@ use common::plan::{META_COLUMNS, hex};
 use common::row::{Outcome, Record, RowEncoder, Settings, Stats};
 use runtime::config::{Config, S3SpoltConfig};
 use runtime::kafka::Kafka;
-use runtime::port::Registry;
 use runtime::readiness::Readiness;
 use runtime::registry::HttpRegistry;
 
 use crate::driver::fetch::{Fetched, Fetcher};
+use crate::driver::{effects, encode};
 use crate::driver::kafka_fetch::{Ends, KafkaFetcher};
 
 /// How long to wait for the next record before the partition is taken to end.
@@ -132,10 +132,11 @@ impl Shower {
         let (mut rows, mut stats) = (Vec::new(), Stats::default());
         loop {
             match encoder.encode(&kept.record(), &mut rows, &mut stats) {
-                Err(error) => return Err(Failure::halt(error.to_string()).hint(error.hint())),
+                Err(error) => return Err(encode::refusal(&error)),
                 Ok(Outcome::PlanGrows(plan)) => encoder.adopt(plan),
                 Ok(Outcome::NeedSchema(id)) => {
-                    let schema = self.fetch_schema(&id).await?;
+                    let registry = self.registry.as_ref().ok_or_else(|| Failure::halt("no registry is configured"))?;
+                    let schema = effects::schema(registry, &id).await?;
                     self.schemas.insert(id.clone(), schema.clone());
                     encoder.add_schema(id, schema);
                 }
@@ -154,19 +155,5 @@ impl Shower {
         Ok(std::iter::once(header)
             .chain(text.lines().map(|line| format!("row     {line}")))
             .collect())
-    }
-
-    async fn fetch_schema(&self, id: &SchemaId) -> Result<Arc<WriterSchema>, Failure> {
-        let number = id.0.strip_prefix("confluent:").and_then(|number| number.parse().ok());
-        let (Some(registry), Some(number)) = (&self.registry, number) else {
-            return Err(Failure::halt(format!(
-                "schema id `{id}` is of no registry that is configured"
-            )));
-        };
-        let text = registry.schema(number).await?;
-        let parsed = WriterSchema::parse(&text);
-        parsed
-            .map(Arc::new)
-            .map_err(|error| Failure::halt(format!("schema `{id}` cannot be used: {error}")))
     }
 }

@@ -21,7 +21,7 @@ use crate::ingest::resume::Resume;
 use crate::metrics;
 
 use super::SlotId;
-use super::effects::Effects;
+use super::effects::{self, Effects};
 use super::encode::{Message, Reading, Said, SealedObject, Work};
 use super::fetch::{Command, FetchLost};
 use super::queue::Queue;
@@ -524,7 +524,7 @@ impl Coordinator {
             if after_ms > 0 {
                 effects.ports.world.sleep_ms(after_ms).await;
             }
-            let schema = fetch_schema(&effects, &id).await;
+            let schema = effects::schema(&*effects.ports.registry, &id).await;
             let _ = inbox.send(Input::Schema(id, schema));
         });
     }
@@ -610,18 +610,4 @@ impl Coordinator {
 
 fn is_settled(machine: &Machine) -> bool {
     matches!(machine.phase_name(), "unowned" | "halted" | "drained")
-}
-
-async fn fetch_schema(effects: &Effects, id: &SchemaId) -> Result<Arc<WriterSchema>, Failure> {
-    let number = id.0.strip_prefix("confluent:").and_then(|number| number.parse().ok());
-    let Some(number) = number else {
-        return Err(Failure::halt(format!(
-            "schema id `{id}` is of no registry that is configured"
-        )));
-    };
-    let text = effects.ports.registry.schema(number).await?;
-    let parsed = WriterSchema::parse(&text);
-    parsed
-        .map(Arc::new)
-        .map_err(|error| Failure::halt(format!("schema `{id}` cannot be used: {error}")))
 }

@@ -14,7 +14,7 @@ use common::csv;
 use common::failure::Failure;
 use common::ids::{Lineage, Offset, SchemaId};
 use common::plan::{Plan, hex};
-use common::row::{DECODER_VERSION, Outcome, Record, RowEncoder, Settings, Stats};
+use common::row::{DECODER_VERSION, EncodeError, Outcome, Record, RowEncoder, Settings, Stats};
 use runtime::port::World;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
@@ -359,7 +359,7 @@ impl Open {
                         return Ok(None);
                     }
                     Err(error) => {
-                        let failure = Failure::halt(format!("encode a record: {error}")).hint(error.hint());
+                        let failure = refusal(&error);
                         self.remember(&mut last);
                         self.poison(shared, own, failure.offset(record.offset), say)?;
                         return Ok(None);
@@ -466,8 +466,8 @@ impl Open {
             skipped: batch.skipped,
             plan: plan.as_ref().map(|plan| plan.id()),
             schemas: self.stats.schemas_seen(),
-            min_time_ms: Some(batch.min_time_ms),
-            max_time_ms: Some(batch.max_time_ms),
+            min_time_ms: batch.times_ms.map(|(earliest, _)| earliest),
+            max_time_ms: batch.times_ms.map(|(_, latest)| latest),
             tail: self.last_tail,
             writer: shared.place.writer.clone(),
             build: shared.place.build.clone(),
@@ -514,5 +514,15 @@ impl Open {
             reason,
             held,
         }
+    }
+}
+
+/// Why a record has no row, as a failure that halts its lineage.
+#[must_use]
+pub fn refusal(error: &EncodeError) -> Failure {
+    let failure = Failure::halt(format!("encode a record: {}", error.problem)).hint(error.hint());
+    match &error.column {
+        Some(column) => failure.column(column),
+        None => failure,
     }
 }

@@ -126,7 +126,7 @@ impl Fetcher for KafkaFetcher {
                     partition: Partition(message.partition()),
                     record: Record {
                         offset: Offset(message.offset()),
-                        timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
+                        timestamp_ms: message.timestamp().to_millis().unwrap_or(-1),
                         key: message.key(),
                         value: message.payload(),
                     },

@@ -68,10 +68,8 @@ pub struct Batch {
     pub skipped: u64,
     /// Fingerprint of the last record added.
     pub tail: Option<Tail>,
-    /// Earliest record time, milliseconds since 1970.
-    pub min_time_ms: i64,
-    /// Latest record time, milliseconds since 1970.
-    pub max_time_ms: i64,
+    /// Earliest and latest record time, milliseconds since 1970; `None` while no record had one.
+    pub times_ms: Option<(i64, i64)>,
     /// When the first record was added, in the driver's clock.
     opened_ms: i64,
 }
@@ -88,8 +86,7 @@ impl Batch {
             rows: 0,
             skipped: 0,
             tail: None,
-            min_time_ms: i64::MAX,
-            max_time_ms: i64::MIN,
+            times_ms: None,
             opened_ms: 0,
         }
     }
@@ -100,7 +97,7 @@ impl Batch {
         self.records == 0
     }
 
-    /// Counts a record that made `rows` rows.
+    /// Counts a record that made `rows` rows; a negative time is none (very old producers write -1).
     pub fn add(&mut self, offset: Offset, time_ms: i64, rows: u8, now_ms: i64) {
         if self.first.is_none() {
             self.first = Some(offset);
@@ -113,8 +110,10 @@ impl Batch {
         self.records += 1;
         self.rows += u64::from(rows);
         self.skipped += u64::from(rows == 0);
-        self.min_time_ms = self.min_time_ms.min(time_ms);
-        self.max_time_ms = self.max_time_ms.max(time_ms);
+        if time_ms >= 0 {
+            let (earliest, latest) = self.times_ms.unwrap_or((time_ms, time_ms));
+            self.times_ms = Some((earliest.min(time_ms), latest.max(time_ms)));
+        }
     }
 
     /// Whether the object is full, given the bytes it would have if it were closed now.
@@ -150,13 +149,14 @@ mod tests {
     fn it_starts_where_the_last_one_ended_whatever_the_first_record_is() {
         let mut batch = Batch::new(Offset(10));
         batch.add(Offset(14), 5, 1, 0);
+        batch.add(Offset(16), -1, 0, 0);
         batch.add(Offset(17), 3, 0, 0);
         assert_eq!(
             (batch.start, batch.first, batch.next),
             (Offset(10), Some(Offset(14)), Offset(18))
         );
-        assert_eq!((batch.records, batch.rows, batch.skipped), (2, 1, 1));
-        assert_eq!((batch.min_time_ms, batch.max_time_ms), (3, 5));
+        assert_eq!((batch.records, batch.rows, batch.skipped), (3, 1, 2));
+        assert_eq!(batch.times_ms, Some((3, 5)));
     }
 
     #[test]
