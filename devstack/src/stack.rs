@@ -159,11 +159,14 @@ impl Stack {
         }
     }
 
-    /// Stops what this value has started, and removes its data.
+    /// Stops what this value has started, and removes its data; logs stay.
     pub fn stop(mut self) {
         stop_all(&mut self.processes);
         if let Some(home) = &self.home {
             let _ = std::fs::remove_file(home.run().join(ADDRESSES_FILE));
+            // What cannot be removed now is removed by the next start, which says so when it fails.
+            let _ = std::fs::remove_dir_all(home.data());
+            let _ = part::postgres::clean(home);
         }
     }
 
