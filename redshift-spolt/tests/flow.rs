@@ -1,4 +1,5 @@
 //! One load over fakes of the ports: what each answer of the warehouse leads to, and what was sent.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod support;
 
@@ -24,11 +25,14 @@ use runtime::readiness::Readiness;
 use support::{bare, data, narrow};
 use tokio::sync::Semaphore;
 
+/// A text that a statement contains, and the answer to it.
+type Rule = (&'static str, std::result::Result<Answer, SqlFailure>);
+
 /// Answers by the first rule whose text a statement contains; everything else is done, with the rows that are expected of it.
 #[derive(Clone, Default)]
 struct Script {
     sent: Arc<Mutex<Vec<String>>>,
-    rules: Arc<Mutex<Vec<(&'static str, std::result::Result<Answer, SqlFailure>)>>>,
+    rules: Arc<Mutex<Vec<Rule>>>,
 }
 
 impl Script {

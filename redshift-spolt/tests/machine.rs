@@ -1,4 +1,5 @@
 //! The table machine against random logs, lost answers, crashes and rivals: each offset is applied exactly once.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod support;
 

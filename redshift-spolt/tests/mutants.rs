@@ -1,5 +1,6 @@
 //! Each known way of getting the protocol wrong is noticed by the machine's own tests (protocol.md section 8). One test, since a switch
 //! holds for the whole process.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 #![cfg(feature = "drills")]
 
 mod support;

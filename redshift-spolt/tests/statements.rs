@@ -1,4 +1,5 @@
 //! The SQL of a load: shown whole, parsed by another parser, and never committing in the middle.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Random signal logs as several writers may leave them, and the abstract effect of a load on an append table.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! Claims, plans and state for the tests of the pure half.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 pub mod log;
 
