@@ -54,5 +54,6 @@ build_programs() {
   local often="a minute or less"
   [[ -x $bin/devstack ]] || often="four to six minutes on two cores, the first time"
   say "building s3-spolt, redshift-spolt, redshift-local and devstack ($often)"
-  cargo build --release --locked -p s3-spolt -p redshift-spolt -p redshift-local -p devstack --bins
+  # The whole workspace at once: features are then the same as for the tests, and nothing is built twice.
+  cargo build --release --locked --workspace --bins
 }

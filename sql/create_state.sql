@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS {state} (
     "serial" BIGINT,
     "generation" VARCHAR(64),
     "plan_id" VARCHAR(64),
+    "partitions" INTEGER,
     "signal_offset" BIGINT,
     "load_id" VARCHAR(64),
     "updated_at" TIMESTAMP

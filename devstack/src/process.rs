@@ -261,7 +261,8 @@ pub fn stop_left(run: &Path) -> Result<Vec<Left>> {
 fn is_same(file: &PidFile) -> bool {
     start_time(file.pid) == Some(file.started)
         && !is_zombie(file.pid)
-        && command_line(file.pid).as_deref() == Some(file.command.as_str())
+        // Empty until the new program is in place, a moment after the start; pid and start time tell enough then.
+        && command_line(file.pid).is_some_and(|line| line.is_empty() || line == file.command)
 }
 
 fn send(pid: i32, signal: Signal) {

@@ -191,6 +191,7 @@ fn bench() -> Bench {
         store: Arc::clone(&store) as Arc<dyn ObjectStore>,
         pool: Pool::new(Arc::new(script.clone()), 2, Readiness::new()),
         permits: Arc::new(Semaphore::new(1)),
+        parallel_loads: 1,
         plans: plans::Plans::default(),
         signals: Arc::new(Quiet),
         progress: Arc::new(Quiet),

@@ -71,6 +71,7 @@ fn row(plan: Option<&Plan>) -> TableRow {
         serial: 7,
         generation: "first".into(),
         plan: plan.map(Plan::id),
+        partitions: Some(6),
     }
 }
 
@@ -268,6 +269,38 @@ fn another_parser_understands_every_statement() {
             }
         }
     }
+}
+
+#[test]
+fn a_partition_that_was_added_later_halts_a_keyed_table_and_no_other() {
+    let (load, row) = eventful();
+    let added = TableRow {
+        partitions: Some(1),
+        ..row.clone()
+    };
+    let plans = plans();
+    let manifests = vec![("lake".to_owned(), "m".to_owned()); 2];
+    let known = narrow();
+    let catalog = narrow_catalog();
+    let mut facts = Facts {
+        load: &load,
+        load_id: "L",
+        plans: &plans,
+        known: Some(&known),
+        table_row: Some(&added),
+        catalog: &catalog,
+        manifests: &manifests,
+        region: "eu-central-1",
+        now_ms: 0,
+    };
+    let refused = compile(&target(Mode::Upsert), &facts).unwrap_err();
+    assert_eq!(refused.at.partition, Some(Partition(1)));
+    assert!(
+        refused.to_string().contains("was added after the table began with `1`"),
+        "{refused}"
+    );
+    facts.table_row = Some(&row);
+    assert!(compile(&target(Mode::Upsert), &facts).is_ok());
 }
 
 #[test]

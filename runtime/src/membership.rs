@@ -30,6 +30,9 @@ const COMMIT_EVERY: Duration = Duration::from_secs(5);
 /// How often new topics are looked for; a cluster that does not answer is noticed by it, and that it is back.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// The same while there is none yet, which is when a person looks on.
+const FIRST_LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Longest wait for the list of topics; commits and the heartbeat's poll wait meanwhile.
 const LIST_WITHIN: Duration = Duration::from_secs(5);
 
@@ -208,7 +211,12 @@ impl Member {
         let mut committed = Instant::now();
         let mut looked: Option<Instant> = None;
         loop {
-            if looked.is_none_or(|looked| looked.elapsed() > LOOK_EVERY) {
+            let every = if self.subscribed.as_ref().is_some_and(|names| !names.is_empty()) {
+                LOOK_EVERY
+            } else {
+                FIRST_LOOK_EVERY
+            };
+            if looked.is_none_or(|looked| looked.elapsed() > every) {
                 self.follow();
                 looked = Some(Instant::now());
             }

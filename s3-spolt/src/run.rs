@@ -111,6 +111,7 @@ impl Topics for KafkaTopics {
         Ok(Topic {
             name: topic.into(),
             signal_topic: signal_topic.into(),
+            partitions: upstream.partitions,
             settings: Arc::new(row_settings(&self.config.topics.for_topic(topic))),
         })
     }
@@ -200,7 +201,11 @@ pub async fn run(config: Config, own: S3SpoltConfig, shutdown: CancellationToken
 }
 
 fn ownership(change: Change) -> Input {
-    let partitions = |list: Vec<(String, i32)>| list.into_iter().map(|(topic, partition)| (topic, Partition(partition))).collect();
+    let partitions = |list: Vec<(String, i32)>| {
+        list.into_iter()
+            .map(|(topic, partition)| (topic, Partition(partition)))
+            .collect()
+    };
     match change {
         Change::Assigned(list) => Input::Assigned(partitions(list)),
         Change::Revoked(list) => Input::Revoked(partitions(list)),

@@ -10,7 +10,7 @@ use common::claim::Claim;
 use common::ids::Lineage;
 use common::invariants;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 
@@ -141,6 +141,23 @@ impl Rig {
             .await
             .expect("the broker answers");
         created[0].as_ref().expect("the topic is created");
+    }
+
+    /// Raises the number of partitions of a topic.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    pub async fn add_partitions(&self, topic: &str, partitions: usize) {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.parts.kafka)
+            .create()
+            .expect("an admin client");
+        let grown = NewPartitions::new(topic, partitions);
+        let created = admin
+            .create_partitions(&[grown], &AdminOptions::new())
+            .await
+            .expect("the broker answers");
+        created[0].as_ref().expect("the topic grows");
     }
 
     /// Registers a schema and remembers it for the oracle.

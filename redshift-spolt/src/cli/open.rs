@@ -59,6 +59,7 @@ pub(crate) fn shared(
         store: Arc::clone(&world.store),
         pool: Pool::new(Arc::clone(&world.warehouse), own.parallel_loads, readiness.clone()),
         permits: Arc::new(Semaphore::new(own.parallel_loads.max(1))),
+        parallel_loads: own.parallel_loads.max(1),
         plans: plans::Plans::default(),
         signals: Arc::new(SignalReader::start(world.kafka.clone())?),
         progress: Arc::new(progress),

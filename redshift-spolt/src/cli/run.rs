@@ -46,11 +46,7 @@ pub(super) async fn run(config: Config, settings: Settings) -> Result<(), Error>
         world,
         shared,
     };
-    let result = tokio::select! {
-        result = daemon.work(&readiness, &stop) => result,
-        () = stop.cancelled() => Ok(()),
-    };
-    // What is in flight may finish or die; the checkpoints decide (rule 18).
+    let result = daemon.work(&readiness, &stop).await;
     server.stop().await;
     info!("stopped");
     result
@@ -65,7 +61,10 @@ struct Daemon {
 
 impl Daemon {
     async fn work(&self, readiness: &runtime::readiness::Readiness, stop: &CancellationToken) -> Result<(), Error> {
-        self.prepare().await?;
+        tokio::select! {
+            prepared = self.prepare() => prepared?,
+            () = stop.cancelled() => return Ok(()),
+        }
         let selection = signal_selection(&self.settings.own.topics, &self.config.signals)?;
         let (membership, mut changed) = Membership::join(&self.world.kafka, &selection)?;
         let (fatal, mut fatally) = unbounded_channel();
@@ -73,10 +72,12 @@ impl Daemon {
         let ended = self
             .follow(&mut owner, &mut changed, &mut fatally, readiness, stop)
             .await;
-        membership.leave(LEAVE).await;
-        let in_time = tokio::time::timeout(self.settings.own.shutdown, owner.end())
-            .await
-            .is_ok();
+        // The others may take over at once: what is in flight here may finish or die, the checkpoints decide (rule 18).
+        let (_, finished) = tokio::join!(
+            membership.leave(LEAVE),
+            tokio::time::timeout(self.settings.own.shutdown, owner.end())
+        );
+        let in_time = finished.is_ok();
         match ended {
             Err(failure) => Err(failure.into()),
             Ok(()) if in_time => Ok(()),

@@ -49,9 +49,9 @@ fn ended(failure: Failure) -> Outcome {
     match failure.class {
         Class::Retry => Outcome::Retry(failure),
         Class::Halt | Class::Stop => Outcome::Halt {
-            separable: failure.at.key.is_some(),
+            separable: failure.at.key.is_some() || failure.at.partition.is_some(),
+            partition: failure.at.partition,
             failure,
-            partition: None,
         },
     }
 }

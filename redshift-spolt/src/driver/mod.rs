@@ -44,6 +44,8 @@ pub struct Shared {
     pub pool: Pool,
     /// Loads that may run at once.
     pub permits: Arc<Semaphore>,
+    /// How many those are.
+    pub parallel_loads: usize,
     /// Plan documents.
     pub plans: plans::Plans,
     /// Signals.

@@ -57,12 +57,15 @@ impl Owner {
         self.running.keys().map(String::as_str)
     }
 
-    /// Ends all tables and waits until their tasks have ended.
+    /// Ends all tables and waits until their tasks and the loads in flight have ended.
     pub async fn end(mut self) {
         for (_, cancel) in std::mem::take(&mut self.running) {
             cancel.cancel();
         }
         self.tasks.close();
         self.tasks.wait().await;
+        // A load holds a permit while it runs; when all of them can be had, none runs.
+        let all = u32::try_from(self.shared.parallel_loads).unwrap_or(u32::MAX);
+        let _ = self.shared.permits.acquire_many(all).await;
     }
 }

@@ -118,6 +118,7 @@ impl Naming {
     pub fn tables(&self, topics: &[String]) -> Result<BTreeMap<String, TableName>, Failure> {
         let mut taken: BTreeMap<TableName, &String> = BTreeMap::new();
         let mut tables = BTreeMap::new();
+        let mut states: BTreeMap<String, TableName> = BTreeMap::new();
         for topic in topics {
             let table = self.table(topic)?;
             if let Some(other) = taken.insert(table.clone(), topic)
@@ -127,6 +128,16 @@ impl Naming {
                     Failure::stop(format!("topics `{other}` and `{topic}` meet in one table"))
                         .table(table.to_string())
                         .hint("give one of them another table by [[redshift_spolt.rewrite]], or exclude it"),
+                );
+            }
+            let state = table.state("").name;
+            if let Some(other) = states.insert(state, table.clone())
+                && other != table
+            {
+                return Err(
+                    Failure::stop(format!("tables `{other}` and `{table}` would share their state tables"))
+                        .table(table.to_string())
+                        .hint("rename one of them by [[redshift_spolt.rewrite]]: `__` must not make two names one"),
                 );
             }
             tables.insert(topic.clone(), table);

@@ -36,6 +36,9 @@ pub struct TableRow {
     pub generation: String,
     /// Plan that has all columns that were ever loaded; `None` before the first rows.
     pub plan: Option<PlanId>,
+    /// Partitions that the topic had when the table's first lineage began, as the genesis claims say; those added later do not share
+    /// the order of the others (rule 13).
+    pub partitions: Option<u32>,
 }
 
 /// All of a table's state.
@@ -113,6 +116,7 @@ impl State {
                         serial: number(6)?,
                         generation: text(7).unwrap_or_default().to_owned(),
                         plan: text(8).map(|plan| PlanId(plan.to_owned())),
+                        partitions: text(10).and_then(|count| count.parse().ok()),
                     };
                     if state.table.replace(table).is_some() {
                         return Err(Failure::halt("the state has more than one row of kind `table`").hint(BY_HAND));
@@ -164,7 +168,7 @@ mod tests {
     fn rows_read_back_and_doubles_are_refused() {
         let lineage = "lineage|c|t|0|3|17|-|-|-|5";
         let answer = Answer {
-            rows: vec![row(lineage), row("table|-|-|-|-|-|4|g|p|-")],
+            rows: vec![row(lineage), row("table|-|-|-|-|-|4|g|p|-|6")],
             affected: 2,
         };
         let state = State::parse(&answer).unwrap();
@@ -173,7 +177,8 @@ mod tests {
             (checkpoint.position.next, checkpoint.signal_next),
             (Offset(17), Offset(5))
         );
-        assert_eq!(state.table.unwrap().plan, Some(PlanId("p".into())));
+        let table = state.table.unwrap();
+        assert_eq!((table.plan, table.partitions), (Some(PlanId("p".into())), Some(6)));
         let doubled = Answer {
             rows: vec![row(lineage), row(lineage)],
             affected: 2,

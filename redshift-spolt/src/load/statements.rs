@@ -197,6 +197,9 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
         plan: (!plan.columns.is_empty()).then(|| plan.clone()),
         mode,
     };
+    if mode == Mode::Upsert {
+        refuse_added_partitions(facts.load, script.row.partitions)?;
+    }
     let mut out = Writer { list: Vec::new() };
     out.add(Purpose::Begin, "BEGIN".into(), Expect::Done);
     if !Mutant::NoLockNoCompareAndSet.is_on() {
@@ -235,7 +238,38 @@ fn next_row(facts: &Facts<'_>, plan: &Plan) -> TableRow {
             .map_or(facts.load_id, |row| row.generation.as_str())
             .to_owned(),
         plan: (!plan.columns.is_empty()).then(|| plan.id()),
+        partitions: facts
+            .table_row
+            .and_then(|row| row.partitions)
+            .or_else(|| born_with(facts.load)),
     }
+}
+
+/// How many partitions the topic had when the first of these lineages began.
+fn born_with(load: &LoadPlan) -> Option<u32> {
+    load.runs
+        .iter()
+        .flat_map(|run| &run.claims)
+        .filter_map(|claim| claim.partitions)
+        .min()
+}
+
+/// Rule 13 in its simplest form: where rows have a key, a partition that was added later halts, since a key that moved to it has its
+/// older changes in another partition, and the two have no order.
+fn refuse_added_partitions(load: &LoadPlan, partitions: Option<u32>) -> Result<(), Failure> {
+    let Some(count) = partitions else { return Ok(()) };
+    let added = load
+        .runs
+        .iter()
+        .find(|run| i64::from(run.partition.0) >= i64::from(count));
+    added.map_or(Ok(()), |run| {
+        Err(Failure::halt(format!(
+            "the partition was added after the table began with `{count}`, so the order of a key's changes is not known"
+        ))
+        .topic(&run.topic)
+        .partition(run.partition)
+        .hint("load the topic into a new table from its beginning, or keep every change with mode = \"append\""))
+    })
 }
 
 /// The first state rows are made under the lock, after it was seen that there are none: no key would keep a second one out.
@@ -597,13 +631,14 @@ fn checkpoint(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>, row: &T
         .plan
         .as_ref()
         .map_or(Ok("NULL".to_owned()), |plan| literal(&plan.0))?;
+    let partitions = row.partitions.map_or("NULL".to_owned(), |count| count.to_string());
     let guard = if Mutant::NoLockNoCompareAndSet.is_on() {
         String::new()
     } else {
         format!(" AND \"serial\" = {}", row.serial - 1)
     };
     let sql = format!(
-        "UPDATE {}\nSET \"serial\" = {}, \"plan_id\" = {plan}, \"load_id\" = {load_id}, \"updated_at\" = {now}\nWHERE \"kind\" = 'table'{guard}",
+        "UPDATE {}\nSET \"serial\" = {}, \"plan_id\" = {plan}, \"partitions\" = {partitions}, \"load_id\" = {load_id}, \"updated_at\" = {now}\nWHERE \"kind\" = 'table'{guard}",
         tables.state, row.serial
     );
     out.add(Purpose::TableRow, sql, Expect::Affected(1));

@@ -157,7 +157,15 @@ fn check(statement: &Statement, answer: &Answer, load: &LoadPlan, row: Option<&T
                 "the claims state `{expected}` rows, but COPY loaded `{}`: a claim is untrue",
                 loaded.unwrap_or_else(|| "nothing".into())
             ))
-            .hint("an object was changed or replaced on S3; nothing was loaded. keep the objects as evidence");
+            .hint(
+                "an object was changed or replaced on S3; nothing was loaded. keep the objects as evidence, and compare their SHA-256 \
+                 with their claims",
+            );
+            let mut objects = load.groups.iter().flat_map(|group| group.entries());
+            let failure = match (objects.next(), objects.next()) {
+                (Some(only), None) => failure.key(only.key),
+                _ => failure,
+            };
             stop(Outcome::Halt {
                 failure,
                 partition: None,

@@ -91,6 +91,7 @@ impl Warehouse {
             serial,
             generation: "g".into(),
             plan: None,
+            partitions: None,
         };
         self.state.table = Some(row.clone());
         Some(row)

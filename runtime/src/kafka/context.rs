@@ -83,10 +83,14 @@ impl ConsumerContext for KafkaContext {}
 /// Passes a line of librdkafka's log to tracing, under the target `rdkafka`.
 pub fn log_client(level: Level, facility: &str, message: &str) {
     match level {
-        Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
-            tracing::error!(target: "rdkafka", facility, detail = message, "kafka client");
+        // One file configures producers and consumers: each is told of properties that are the other's.
+        Level::Warning if facility == "CONFWARN" => {
+            tracing::debug!(target: "rdkafka", facility, detail = message, "kafka client");
         }
-        Level::Warning => tracing::warn!(target: "rdkafka", facility, detail = message, "kafka client"),
+        // librdkafka calls it an error when a broker is away, and says so for ever; /readyz tells it once, and a person is woken by lag.
+        Level::Emerg | Level::Alert | Level::Critical | Level::Error | Level::Warning => {
+            tracing::warn!(target: "rdkafka", facility, detail = message, "kafka client")
+        }
         Level::Notice | Level::Info => tracing::info!(target: "rdkafka", facility, detail = message, "kafka client"),
         Level::Debug => tracing::debug!(target: "rdkafka", facility, detail = message, "kafka client"),
     }

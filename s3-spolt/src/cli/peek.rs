@@ -15,8 +15,8 @@ use runtime::readiness::Readiness;
 use runtime::registry::HttpRegistry;
 
 use crate::driver::fetch::{Fetched, Fetcher};
-use crate::driver::{effects, encode};
 use crate::driver::kafka_fetch::{Ends, KafkaFetcher};
+use crate::driver::{effects, encode};
 
 /// How long to wait for the next record before the partition is taken to end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -135,7 +135,10 @@ impl Shower {
                 Err(error) => return Err(encode::refusal(&error)),
                 Ok(Outcome::PlanGrows(plan)) => encoder.adopt(plan),
                 Ok(Outcome::NeedSchema(id)) => {
-                    let registry = self.registry.as_ref().ok_or_else(|| Failure::halt("no registry is configured"))?;
+                    let registry = self
+                        .registry
+                        .as_ref()
+                        .ok_or_else(|| Failure::halt("no registry is configured"))?;
                     let schema = effects::schema(registry, &id).await?;
                     self.schemas.insert(id.clone(), schema.clone());
                     encoder.add_schema(id, schema);

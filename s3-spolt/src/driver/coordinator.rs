@@ -227,7 +227,7 @@ impl Coordinator {
 
     fn assigned(&mut self, topic: String, partition: Partition) -> Result<(), Failure> {
         match self.topics.get_mut(&topic) {
-            Some(Known::Ready(known)) => {
+            Some(Known::Ready(known)) if i64::from(partition.0) < i64::from(known.partitions) => {
                 let known = known.clone();
                 self.own(known, partition)
             }
@@ -235,7 +235,8 @@ impl Coordinator {
                 waiting.push(partition);
                 Ok(())
             }
-            None => {
+            // Not seen before, or grown since: its signal topic must grow first (rule 4).
+            Some(Known::Ready(_)) | None => {
                 self.topics.insert(topic.clone(), Known::Preparing(vec![partition]));
                 self.prepare(topic, 0);
                 Ok(())

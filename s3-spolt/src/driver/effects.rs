@@ -246,8 +246,12 @@ impl Effects {
 pub async fn schema(registry: &dyn Registry, id: &SchemaId) -> Result<Arc<WriterSchema>, Failure> {
     let number = id.0.strip_prefix("confluent:").and_then(|number| number.parse().ok());
     let Some(number) = number else {
-        return Err(Failure::halt(format!("schema id `{id}` is of no registry that is configured")));
+        return Err(Failure::halt(format!(
+            "schema id `{id}` is of no registry that is configured"
+        )));
     };
     let parsed = WriterSchema::parse(&registry.schema(number).await?);
-    parsed.map(Arc::new).map_err(|error| Failure::halt(format!("schema `{id}` cannot be used: {error}")))
+    parsed
+        .map(Arc::new)
+        .map_err(|error| Failure::halt(format!("schema `{id}` cannot be used: {error}")))
 }

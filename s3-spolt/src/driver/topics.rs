@@ -14,6 +14,8 @@ pub struct Topic {
     pub name: Arc<str>,
     /// Its signal topic.
     pub signal_topic: Arc<str>,
+    /// Partitions for which the signal topic has room.
+    pub partitions: u32,
     /// How its records become rows.
     pub settings: Arc<Settings>,
 }

@@ -227,6 +227,7 @@ impl Topics for OneTopic {
         Ok(Topic {
             name: topic.into(),
             signal_topic: "s".into(),
+            partitions: 2,
             settings: self.0.clone(),
         })
     }

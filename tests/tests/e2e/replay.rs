@@ -94,3 +94,64 @@ async fn a_gap_in_the_signal_log_halts_and_is_never_skipped() {
         vec![vec![Some(last.next.0.to_string())]]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_added_to_a_keyed_topic_halts_with_the_reason_and_the_others_go_on() {
+    let mut rig = Rig::new("added").await;
+    let topic = rig.topic("orders");
+    let mut orders = rig.source("orders", 2, 34).await;
+    let _writer = rig.start_s3_spolt();
+    let mut loader = rig.start_redshift_spolt();
+    rig.produce(&topic, &orders.changes(1_000));
+    rig.upserted(&rig.parts.redshift, "orders").await;
+
+    rig.add_partitions(&topic, 3).await;
+    let moved: Vec<_> = orders
+        .changes(50)
+        .into_iter()
+        .map(|change| spolt_tests::source::Change { partition: 2, ..change })
+        .collect();
+    rig.produce(&topic, &moved);
+    until("the added partition is claimed", async || {
+        let signals = oracle::replay(&rig.parts.kafka, &format!("spolt.signals.{topic}"));
+        if signals.iter().any(|seen| seen.partition == 2) {
+            Ok(())
+        } else {
+            Err("no signal yet".to_owned())
+        }
+    })
+    .await;
+    // A loader looks for new signal partitions every half a minute; a new one sees them at once.
+    assert!(loader.terminate().success(), "{}", loader.log_tail());
+    let loader = rig.start_redshift_spolt();
+    until("the added partition has halted", async || {
+        let log = loader.log();
+        if log.contains("ERROR") && log.contains("was added after") {
+            Ok(())
+        } else {
+            Err(loader.log_tail())
+        }
+    })
+    .await;
+    let before = oracle::replay(&rig.parts.kafka, &topic)
+        .iter()
+        .filter(|seen| seen.partition == 0)
+        .count();
+    let more: Vec<_> = orders
+        .changes(500)
+        .into_iter()
+        .filter(|change| change.partition == 0)
+        .collect();
+    rig.produce(&topic, &more);
+    let sql = format!(
+        "SELECT next_offset FROM \"state_{0}\".\"{0}__orders__state\" WHERE kind = 'lineage' AND \"partition\" = 0",
+        rig.name
+    );
+    rig.equals(
+        &rig.parts.redshift,
+        "orders",
+        &sql,
+        vec![vec![Some((before + more.len()).to_string())]],
+    )
+    .await;
+}

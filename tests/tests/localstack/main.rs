@@ -48,8 +48,16 @@ fn object(key: &str, body: &'static str) -> PutObject {
 }
 
 async fn content(parts: &Parts, bucket: &str, key: &str) -> (Bytes, Option<String>) {
-    let answer = s3_client(&parts.s3).get_object().bucket(bucket).key(key).send().await.unwrap();
-    let claim = answer.metadata().and_then(|metadata| metadata.get("spolt-claim").cloned());
+    let answer = s3_client(&parts.s3)
+        .get_object()
+        .bucket(bucket)
+        .key(key)
+        .send()
+        .await
+        .unwrap();
+    let claim = answer
+        .metadata()
+        .and_then(|metadata| metadata.get("spolt-claim").cloned());
     (answer.body.collect().await.unwrap().into_bytes(), claim)
 }
 
@@ -60,7 +68,10 @@ async fn an_object_is_created_once_and_never_overwritten() {
     let store = store(&parts.s3, &bucket).await;
     assert_eq!(store.put_if_absent(object("p/a", "first")).await, Ok(Put::Created));
     assert_eq!(store.put_if_absent(object("p/a", "other")).await, Ok(Put::Existed));
-    assert_eq!(content(&parts, &bucket, "p/a").await, (Bytes::from("first"), Some(r#"{"v":1}"#.into())));
+    assert_eq!(
+        content(&parts, &bucket, "p/a").await,
+        (Bytes::from("first"), Some(r#"{"v":1}"#.into()))
+    );
     assert_eq!(store.get(&bucket, "p/a").await, Ok(Some(Bytes::from("first"))));
     assert_eq!(store.get(&bucket, "p/none").await, Ok(None));
 }
@@ -70,12 +81,18 @@ async fn slow_down_conflicts_and_silence_are_answered_by_the_same_put_again() {
     let parts = Parts::from_env();
     let bucket = bucket(&parts).await;
     let faults = [
-        (vec![Fault::Status(503), Fault::Status(503), Fault::Status(500)], Put::Created),
+        (
+            vec![Fault::Status(503), Fault::Status(503), Fault::Status(500)],
+            Put::Created,
+        ),
         (vec![Fault::Status(409)], Put::Created),
         (vec![Fault::Silence], Put::Created),
         // The PUT took effect but its answer was lost: the second one finds the object.
         (vec![Fault::AnswerLost], Put::Existed),
-        (vec![Fault::Status(503), Fault::AnswerLost, Fault::Silence], Put::Existed),
+        (
+            vec![Fault::Status(503), Fault::AnswerLost, Fault::Silence],
+            Put::Existed,
+        ),
     ];
     for (index, (faults, expected)) in faults.into_iter().enumerate() {
         let proxy = Proxy::start(&parts.s3).await;
@@ -83,7 +100,11 @@ async fn slow_down_conflicts_and_silence_are_answered_by_the_same_put_again() {
         let count = faults.len();
         proxy.plan(faults);
         let key = format!("p/{index}");
-        assert_eq!(store.put_if_absent(object(&key, "content")).await, Ok(expected), "{key}");
+        assert_eq!(
+            store.put_if_absent(object(&key, "content")).await,
+            Ok(expected),
+            "{key}"
+        );
         assert_eq!(content(&parts, &bucket, &key).await.0, Bytes::from("content"));
         assert_eq!(proxy.requests(), count + 1);
     }
@@ -96,7 +117,10 @@ async fn a_bucket_that_is_missing_stops_with_the_reason() {
     let failure = store.put_if_absent(object("p/a", "x")).await.unwrap_err();
     assert_eq!(failure.class, Class::Stop);
     let said = failure.to_string();
-    assert!(said.contains("no-such-bucket-anywhere") && said.contains("hint:"), "{said}");
+    assert!(
+        said.contains("no-such-bucket-anywhere") && said.contains("hint:"),
+        "{said}"
+    );
     assert_eq!(store.check().await.unwrap_err().class, Class::Stop);
 }
 

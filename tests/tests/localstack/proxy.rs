@@ -40,7 +40,10 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy without faults.
     pub async fn start(upstream: &str) -> Proxy {
-        let inner = Arc::new(Inner { upstream: upstream.to_owned(), ..Inner::default() });
+        let inner = Arc::new(Inner {
+            upstream: upstream.to_owned(),
+            ..Inner::default()
+        });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(answer).with_state(inner.clone());
