@@ -1,5 +1,7 @@
 //! The rule of the house: who may depend on whom (ARCHITECTURE.md).
 
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 

@@ -23,10 +23,16 @@ pub(crate) fn postgres() -> &'static str {
     static POSTGRES: OnceLock<(String, Option<Child>)> = OnceLock::new();
     &POSTGRES
         .get_or_init(|| match std::env::var("SPOLT_POSTGRES_URL") {
-            Ok(url) => (url.trim_end_matches('/').to_owned(), None),
+            Ok(url) => (server_of(&url).to_owned(), None),
             Err(_) => start_postgres(),
         })
         .0
+}
+
+/// The URL without its database: each test makes one of its own.
+fn server_of(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    url[host..].find('/').map_or(url, |slash| &url[..host + slash])
 }
 
 fn is_root() -> bool {

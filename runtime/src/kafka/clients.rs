@@ -179,6 +179,8 @@ fn producer(config: &KafkaConfig) -> Result<ClientConfig> {
         .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("linger.ms", "2")
+        // A signal topic grows with its upstream topic; the default of five minutes would keep the new partitions waiting.
+        .set("topic.metadata.refresh.interval.ms", "5000")
         .set("delivery.timeout.ms", DELIVERY_TIMEOUT_MS);
     // Claims are JSON and repeat themselves; any codec of the user's choice wins.
     if !["compression.type", "compression.codec"]

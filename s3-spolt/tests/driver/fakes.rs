@@ -24,12 +24,15 @@ pub const SCHEMA: &str = r#"{"type":"record","name":"r","fields":[{"name":"id","
 /// A record: offset, key, value.
 pub type Stored = (i64, Option<Vec<u8>>, Option<Vec<u8>>);
 
+/// An object's content and metadata.
+pub type Object = (Bytes, Vec<(String, String)>);
+
 /// Everything outside the driver. Clones are the same world.
 #[derive(Clone, Default)]
 pub struct Outside {
     pub upstream: Arc<Mutex<BTreeMap<i32, Vec<Stored>>>>,
     pub signals: Arc<Mutex<BTreeMap<i32, Vec<Vec<u8>>>>>,
-    pub objects: Arc<Mutex<BTreeMap<String, (Bytes, Vec<(String, String)>)>>>,
+    pub objects: Arc<Mutex<BTreeMap<String, Object>>>,
     /// So many appends are appended although the answer is an error.
     pub acks_to_lose: Arc<AtomicUsize>,
     /// S3 does not answer while this is set.

@@ -1,6 +1,7 @@
 //! Records that a real Debezium wrote, loaded and compared with the source tables as they were at the end (tests/data).
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -44,10 +45,10 @@ async fn reframed(rig: &mut Rig, topic: &str, records: &mut [Captured]) {
         for (part, bytes) in [("key", &mut record.key), ("value", &mut record.value)] {
             let Some(bytes) = bytes else { continue };
             let old: [u8; 4] = bytes[1..5].try_into().unwrap();
-            if !ids.contains_key(&old) {
+            if let Entry::Vacant(unknown) = ids.entry(old) {
                 let file = data().join(format!("schemas/{}.avsc", u32::from_be_bytes(old)));
                 let schema = std::fs::read_to_string(file).unwrap();
-                ids.insert(old, rig.register(&format!("{topic}-{part}"), &schema).await);
+                unknown.insert(rig.register(&format!("{topic}-{part}"), &schema).await);
             }
             bytes[1..5].copy_from_slice(&ids[&old].to_be_bytes());
         }

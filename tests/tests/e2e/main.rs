@@ -1,6 +1,8 @@
 //! The whole path on the real parts: Kafka, the registry, LocalStack, the stand-in over PostgreSQL, and the release binaries of both
 //! daemons. Each test ends with the target tables equal to what a plain consumer and apache-avro say they must hold.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
+
 mod crash;
 mod debezium;
 mod evolve;

@@ -1,5 +1,7 @@
 //! The bucket port against LocalStack, and against LocalStack behind a proxy that misbehaves.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
+
 mod proxy;
 
 use std::sync::Arc;
