@@ -37,6 +37,22 @@ pub enum Kind {
     Horizon,
 }
 
+impl Kind {
+    /// Its name, as in the encoding of a claim.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Data => "data",
+            Kind::Genesis => "genesis",
+            Kind::Skip => "skip",
+            Kind::Gap => "gap",
+            Kind::Reset => "reset",
+            Kind::Truncate => "truncate",
+            Kind::Horizon => "horizon",
+        }
+    }
+}
+
 /// How the object's bytes are to be read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, PartialOrd, Ord)]
 pub struct Dialect {
@@ -375,17 +391,13 @@ pub fn object_key(
 /// Key of the empty object that carries a claim without rows.
 #[must_use]
 pub fn bare_claim_key(prefix: &str, claim: &Claim) -> String {
-    let kind = match claim.kind {
-        Kind::Data => "data",
-        Kind::Genesis => "genesis",
-        Kind::Skip => "skip",
-        Kind::Gap => "gap",
-        Kind::Reset => "reset",
-        Kind::Truncate => "truncate",
-        Kind::Horizon => "horizon",
-    };
     let folder = lineage_prefix(prefix, &claim.lineage());
-    format!("{folder}/{:019}-{:019}-{kind}.claim", claim.start.0, claim.next.0)
+    format!(
+        "{folder}/{:019}-{:019}-{}.claim",
+        claim.start.0,
+        claim.next.0,
+        claim.kind.name()
+    )
 }
 
 /// Key of a plan document.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use common::claim::Kind;
 use common::failure::Failure;
 use common::ids::{Offset, Partition};
 use runtime::config::{Config, S3SpoltConfig};
@@ -128,12 +127,4 @@ async fn dispatch(command: Command) -> Result<(), Error> {
             Ok(peek::peek(&config, &own, &topic, Partition(partition), Offset(offset), count).await?)
         }
     }
-}
-
-/// One word for a claim's kind, as people see it.
-fn kind_name(kind: Kind) -> String {
-    serde_json::to_value(kind)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
 }

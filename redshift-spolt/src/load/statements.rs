@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use common::claim::{Compression, Kind};
+use common::claim::Compression;
 use common::failure::Failure;
 use common::mutant::Mutant;
 use common::plan::{META_COLUMNS, Plan, PlanId};
@@ -659,7 +659,7 @@ fn ledger(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>) -> Result<(
             literal(&claim.topic)?,
             claim.incarnation,
             claim.partition,
-            kind(claim.kind),
+            claim.kind.name(),
             claim.start,
             claim.next,
             claim.rows
@@ -672,16 +672,4 @@ fn ledger(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>) -> Result<(
     );
     out.add(Purpose::Ledger, sql, Expect::Affected(rows.len() as u64));
     Ok(())
-}
-
-fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Data => "data",
-        Kind::Genesis => "genesis",
-        Kind::Skip => "skip",
-        Kind::Gap => "gap",
-        Kind::Reset => "reset",
-        Kind::Truncate => "truncate",
-        Kind::Horizon => "horizon",
-    }
 }

@@ -35,10 +35,7 @@ pub async fn lag(config: &Config, own: &S3SpoltConfig) -> Result<(), Failure> {
             let claims = claims(&kafka, &config.signals.topic_for(&topic.name), partition)
                 .await
                 .unwrap_or_default();
-            let last = claims
-                .last()
-                .map(|claim| super::kind_name(claim.kind))
-                .unwrap_or_default();
+            let last = claims.last().map(|claim| claim.kind.name()).unwrap_or_default();
             let read = ReadBack {
                 from_beginning: true,
                 claims,
