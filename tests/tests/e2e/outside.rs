@@ -1,0 +1,83 @@
+//! A writer and a reader that nobody here wrote: Confluent's client and Avro serializer in Python, and DuckDB on the objects.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use common::claim::{Claim, Kind};
+use spolt_tests::oracle;
+use spolt_tests::rig::{Rig, s3_client};
+
+/// Records written; the numbers expected below follow from it by write.py's formulas.
+const RECORDS: usize = 3_000;
+/// Count, distinct ids, sum of ids, of readings, of prices, first day, last time, null flags, empty texts, texts `\N`, texts with a
+/// line break, enum values `COLD`.
+const UNDERSTOOD: &str =
+    "3000|3000|4498500|481982.25|3002998.500|1959-01-19|2026-01-01 01:01:42.466433|1000|334|333|333|1500";
+
+fn python(script: &str) -> Command {
+    let cache = std::env::var("SPOLT_CACHE").expect("`SPOLT_CACHE` says where downloads lie\nhint: run ./test");
+    let interpreter = PathBuf::from(cache).join("outside/bin/python");
+    assert!(
+        interpreter.exists(),
+        "`{}` is missing\nhint: `devstack fetch` makes it",
+        interpreter.display()
+    );
+    let mut command = Command::new(interpreter);
+    command.arg(
+        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/e2e/outside")
+            .join(script),
+    );
+    command
+}
+
+fn said(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn confluents_serializer_writes_and_duckdb_reads_the_same() {
+    let mut rig = Rig::new("outside").await;
+    let topic = rig.topic("measures");
+    rig.extra_config = format!("[[topic]]\nname = \"{topic}\"\nenvelope = \"plain\"\n");
+    rig.create_topic(&topic, 1).await;
+    let _writer = rig.start_s3_spolt();
+    let _loader = rig.start_redshift_spolt();
+    said(python("write.py").args([&rig.parts.kafka, &rig.parts.registry, &topic, &RECORDS.to_string()]));
+
+    let sql = format!(
+        "SELECT count(*), count(DISTINCT \"id\"), sum(\"id\"), sum(\"reading\"), sum(\"price\"), min(\"day\"), max(\"at\"), \
+         sum(CASE WHEN \"flag\" IS NULL THEN 1 ELSE 0 END), sum(CASE WHEN \"station\" = '' THEN 1 ELSE 0 END), \
+         sum(CASE WHEN \"station\" = '\\\\N' THEN 1 ELSE 0 END), sum(CASE WHEN strpos(\"station\", chr(10)) > 0 THEN 1 ELSE 0 END), \
+         sum(CASE WHEN \"kind\" = 'COLD' THEN 1 ELSE 0 END) FROM \"{}\".\"measures\"",
+        rig.name
+    );
+    // The stand-in shows the zone of a TIMESTAMPTZ, which the objects state for each value.
+    let expected = UNDERSTOOD.replace("01:01:42.466433", "01:01:42.466433+00");
+    let expected = expected.split('|').map(|cell| Some(cell.to_owned())).collect();
+    rig.equals(&rig.parts.redshift, "measures", &sql, vec![expected]).await;
+
+    let signals = oracle::replay(&rig.parts.kafka, &format!("spolt.signals.{topic}"));
+    let claims = signals
+        .iter()
+        .map(|seen| Claim::decode(seen.value.as_deref().unwrap()).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let (mut objects, mut marker) = (Vec::new(), String::new());
+    for claim in claims.filter(|claim| claim.kind == Kind::Data) {
+        let object = claim.object.unwrap();
+        let answer = s3_client(&rig.parts.s3)
+            .get_object()
+            .bucket(&object.bucket)
+            .key(&object.key)
+            .send()
+            .await
+            .unwrap();
+        let path = folder.path().join(object.key.rsplit('/').next().unwrap());
+        std::fs::write(&path, answer.body.collect().await.unwrap().into_bytes()).unwrap();
+        objects.push(path);
+        marker = claim.dialect.unwrap().null;
+    }
+    assert_eq!(said(python("read.py").arg(marker).args(objects)), UNDERSTOOD);
+}
