@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, Span, debug, error, info, info_span, warn};
 
 use crate::ingest::batch::Reason;
 use crate::ingest::machine::{Action, Event, Machine, Start};
@@ -359,18 +359,19 @@ impl Coordinator {
             }
             Action::Put(next) => {
                 if let Some(object) = slot.sealed.get(&next).cloned() {
-                    self.ask(id, async move {
+                    let span = span_of(&object);
+                    let put = async move {
                         let (body, plan) = (object.body.clone(), object.plan.clone());
                         effects.put_sealed(&object.claim, body, object.sha256, plan).await
-                    });
+                    };
+                    self.ask(id, put.instrument(span));
                 }
             }
             Action::Signal(next) => {
                 if let Some(object) = slot.sealed.get(&next).cloned() {
-                    self.ask(
-                        id,
-                        async move { effects.signal(&topic, partition, &object.claim).await },
-                    );
+                    let span = span_of(&object);
+                    let signal = async move { effects.signal(&topic, partition, &object.claim).await };
+                    self.ask(id, signal.instrument(span));
                 }
             }
             Action::Claimed(next) => self.claimed(id, next),
@@ -607,6 +608,18 @@ impl Coordinator {
             .state
             .send_replace(json!({ "cluster": self.parts.cluster, "lineages": lineages }));
     }
+}
+
+/// Everything that is logged about an object on its way says which one it is.
+fn span_of(object: &SealedObject) -> Span {
+    let claim = &object.claim;
+    info_span!(
+        "object",
+        topic = claim.topic,
+        partition = claim.partition.0,
+        start = claim.start.0,
+        next = claim.next.0
+    )
 }
 
 fn is_settled(machine: &Machine) -> bool {
