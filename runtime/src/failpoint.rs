@@ -4,6 +4,7 @@
 //! `C8=kill;C20=pause:5000*2;C11=error`: die at C8, wait 5 s at the second hit of C20, fail at C11; and `SPOLT_MUTANTS` such as `M3,M9`
 //! switches mutants on.
 
+#[cfg(not(feature = "drills"))]
 use common::failure::Failure;
 
 /// Passes a named place.

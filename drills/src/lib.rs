@@ -1,0 +1,2 @@
+//! Crash drills on the real parts.
+#![cfg(feature = "drills")]

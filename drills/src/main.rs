@@ -1,0 +1,3 @@
+//! Crash drills on the real parts.
+
+fn main() {}

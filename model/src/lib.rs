@@ -1,0 +1,2 @@
+//! The model: the state machines that the daemons run, explored exhaustively.
+#![cfg(feature = "drills")]

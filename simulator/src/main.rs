@@ -1,0 +1,3 @@
+//! The simulator: both daemons in one process over fakes, under a seeded schedule.
+
+fn main() {}
