@@ -75,6 +75,7 @@ pub async fn run(shared: Arc<Shared>, table: Arc<Table>, cancel: CancellationTok
         task.turn_over(inbox, deliveries).await;
     };
     tokio::select! {
+        biased;
         () = cancel.cancelled() => {}
         () = task.instrument(span) => {}
     }

@@ -1,10 +1,9 @@
 //! The encoder threads: records in, sealed objects out. A lineage belongs to one thread, so that its records stay in order; what a
 //! thread cannot do at once (a schema it has not seen) parks that lineage and lets the others go on.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,14 +24,14 @@ use super::SlotId;
 use super::chunk::Chunk;
 use super::compress::{Compressor, Pool};
 use super::memory::{Memory, Reservation};
-use super::queue::Inbox;
+use super::queue::{Inbox, Next};
 
 /// Rows are compressed when so many bytes of them have come together; below it an open object holds no compression context.
 const COMPRESS_BYTES: usize = 256 * 1024;
 /// What uncompressed rows are taken to shrink to when the size of an object is judged.
 const ASSUMED_RATIO: usize = 5;
-/// How often the age of open objects is looked at.
-const AGE_TICK: Duration = Duration::from_millis(20);
+/// How often the age of open objects is looked at, and how long an encoder waits for work at most.
+pub const AGE_TICK: Duration = Duration::from_millis(20);
 
 /// What all encoders share.
 pub struct Shared {
@@ -158,8 +157,10 @@ struct Open {
 pub struct Encode {
     shared: Arc<Shared>,
     own: Compressor,
-    open: HashMap<SlotId, Open>,
+    /// In the order of slots, so that what is cut by age is cut in the same order in every process.
+    open: BTreeMap<SlotId, Open>,
     say: UnboundedSender<Message>,
+    looked_ms: i64,
 }
 
 impl Encode {
@@ -170,31 +171,33 @@ impl Encode {
     pub fn new(shared: Arc<Shared>, say: UnboundedSender<Message>) -> io::Result<Encode> {
         Ok(Encode {
             own: shared.pool.own()?,
+            looked_ms: shared.world.now_ms(),
             shared,
-            open: HashMap::new(),
+            open: BTreeMap::new(),
             say,
         })
     }
 
     /// Works until the sender is gone.
     pub fn run(mut self, inbox: &Inbox) {
-        let mut looked_ms = self.shared.world.now_ms();
         loop {
-            match inbox.receiver.recv_timeout(AGE_TICK) {
-                Ok(work) => {
-                    if matches!(work, Work::Chunk(_)) {
-                        inbox.took_chunk();
-                    }
-                    self.take(work);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            match inbox.wait(AGE_TICK) {
+                Next::Work(work) => self.turn(Some(work)),
+                Next::Nothing => self.turn(None),
+                Next::Ended => return,
             }
-            let now_ms = self.shared.world.now_ms();
-            if (now_ms - looked_ms).unsigned_abs() >= AGE_TICK.as_millis() as u64 {
-                looked_ms = now_ms;
-                self.cut_the_old(now_ms);
-            }
+        }
+    }
+
+    /// One turn: the work that came, if any, and then what the time asks for. It waits for nobody.
+    pub fn turn(&mut self, work: Option<Work>) {
+        if let Some(work) = work {
+            self.take(work);
+        }
+        let now_ms = self.shared.world.now_ms();
+        if (now_ms - self.looked_ms).unsigned_abs() >= AGE_TICK.as_millis() as u64 {
+            self.looked_ms = now_ms;
+            self.cut_the_old(now_ms);
         }
     }
 

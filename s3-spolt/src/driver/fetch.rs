@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::failure::Failure;
 use common::ids::{Offset, Partition};
 use common::row::Record;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 
 use crate::ingest::batch::Reason;
 use crate::ingest::budget::Verdict;
@@ -21,7 +22,7 @@ use super::memory::Memory;
 use super::queue::Queue;
 
 /// Longest wait for a message: also how long a command may wait when nothing arrives.
-const POLL: Duration = Duration::from_millis(10);
+pub const POLL: Duration = Duration::from_millis(10);
 /// A chunk that is not full is handed over after this long, so that a slow topic is not delayed by it.
 const CHUNK_AGE: Duration = Duration::from_millis(10);
 /// Messages between two looks at commands, chunk ages and memory.
@@ -29,7 +30,7 @@ const MESSAGES_PER_LOOK: usize = 512;
 /// The largest object is cut at most this often, so that one has a chance to leave before the next is judged.
 const CUT_PAUSE: Duration = Duration::from_millis(50);
 /// Pause when memory is short or an encoder is behind.
-const HOLD: Duration = Duration::from_millis(2);
+pub const HOLD: Duration = Duration::from_millis(2);
 
 /// What came out of the fetch client.
 pub enum Fetched<'a> {
@@ -108,7 +109,18 @@ struct Active {
     since: Instant,
 }
 
-/// The polling thread.
+/// How a turn of the polling thread ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// The fetch client was looked at: go on.
+    Polled,
+    /// Memory is short: go on after [`HOLD`].
+    Hold,
+    /// Nobody is left who could command.
+    Ended,
+}
+
+/// The polling thread. Ages are told by tokio's clock, which is the machine's own but where a test drives the time.
 pub struct Fetch<F> {
     fetcher: F,
     memory: Arc<Memory>,
@@ -136,20 +148,30 @@ impl<F: Fetcher> Fetch<F> {
     /// Works until the sender of commands is gone.
     pub fn run(mut self, commands: &Receiver<Command>) {
         loop {
-            loop {
-                match commands.try_recv() {
-                    Ok(command) => self.obey(command),
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return,
-                }
+            match self.turn(commands) {
+                Turn::Polled => {}
+                Turn::Hold => std::thread::sleep(HOLD),
+                Turn::Ended => return,
             }
-            self.hand_over_the_old();
-            if self.must_hold() {
-                std::thread::sleep(HOLD);
-                continue;
-            }
-            self.poll();
         }
+    }
+
+    /// One turn: the commands that came, what time and memory ask for, and then a look at the fetch client. It waits for nobody but the
+    /// fetch client (at most [`POLL`]) and an encoder that is behind.
+    pub fn turn(&mut self, commands: &Receiver<Command>) -> Turn {
+        loop {
+            match commands.try_recv() {
+                Ok(command) => self.obey(command),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Turn::Ended,
+            }
+        }
+        self.hand_over_the_old();
+        if self.must_hold() {
+            return Turn::Hold;
+        }
+        self.poll();
+        Turn::Polled
     }
 
     fn obey(&mut self, command: Command) {

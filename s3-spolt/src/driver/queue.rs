@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::Duration;
 
 use super::chunk::Chunk;
@@ -22,9 +22,18 @@ pub struct Queue {
 
 /// The receiving side.
 pub struct Inbox {
-    /// Work in the order in which it was sent.
-    pub receiver: Receiver<Work>,
+    receiver: Receiver<Work>,
     chunks: Arc<AtomicUsize>,
+}
+
+/// What an inbox holds.
+pub enum Next {
+    /// The oldest work.
+    Work(Work),
+    /// Nothing yet.
+    Nothing,
+    /// Nothing, and nobody is left who could send some.
+    Ended,
 }
 
 /// A queue and its inbox.
@@ -59,8 +68,30 @@ impl Queue {
 }
 
 impl Inbox {
-    /// Notes that a chunk was taken out.
-    pub fn took_chunk(&self) {
-        self.chunks.fetch_sub(1, Ordering::AcqRel);
+    /// The next work, in the order in which it was sent, waiting for it at most so long.
+    #[must_use]
+    pub fn wait(&self, at_most: Duration) -> Next {
+        match self.receiver.recv_timeout(at_most) {
+            Ok(work) => self.take(work),
+            Err(RecvTimeoutError::Timeout) => Next::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Next::Ended,
+        }
+    }
+
+    /// The next work, if there is some now.
+    #[must_use]
+    pub fn look(&self) -> Next {
+        match self.receiver.try_recv() {
+            Ok(work) => self.take(work),
+            Err(TryRecvError::Empty) => Next::Nothing,
+            Err(TryRecvError::Disconnected) => Next::Ended,
+        }
+    }
+
+    fn take(&self, work: Work) -> Next {
+        if matches!(work, Work::Chunk(_)) {
+            self.chunks.fetch_sub(1, Ordering::AcqRel);
+        }
+        Next::Work(work)
     }
 }

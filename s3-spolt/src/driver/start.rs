@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 
 use common::claim::Compression;
@@ -19,9 +19,9 @@ use super::compress::Pool;
 use super::coordinator::{Coordinator, Input, Parts};
 use super::effects::{Effects, Ports};
 use super::encode::{Encode, Place, Shared};
-use super::fetch::{Fetch, Fetcher};
+use super::fetch::{Command, Fetch, Fetcher};
 use super::memory::Memory;
-use super::queue::queue;
+use super::queue::{Inbox, queue};
 
 /// One compression context costs about this much (zstd at level 1 and gzip alike); a sixteenth of the memory may go into them.
 const CONTEXT_BYTES: u64 = 1 << 20;
@@ -65,11 +65,49 @@ pub struct Running {
     pub threads: Vec<JoinHandle<()>>,
 }
 
+/// A running coordinator, and what has to be run beside it: by threads of their own ([`start`]), or turn by turn by somebody who drives
+/// the time.
+pub struct Assembled<F> {
+    /// The coordinator; no thread runs yet.
+    pub running: Running,
+    /// The encoders, each with its inbox.
+    pub encoders: Vec<(Encode, Inbox)>,
+    /// What polls the fetch client.
+    pub fetch: Fetch<F>,
+    /// What it is told.
+    pub commands: Receiver<Command>,
+}
+
 /// Starts everything. Nothing is owned until a membership change says so.
 ///
 /// # Errors
 /// When a thread or a compression context cannot be made.
 pub fn start<F: Fetcher>(settings: Settings, ports: Ports, fetcher: F, readiness: Readiness) -> io::Result<Running> {
+    let Assembled {
+        mut running,
+        encoders,
+        fetch,
+        commands,
+    } = assemble(settings, ports, fetcher, readiness)?;
+    for (number, (encode, inbox)) in encoders.into_iter().enumerate() {
+        let thread = named(format!("encode-{number}"), move || encode.run(&inbox))?;
+        running.threads.push(thread);
+    }
+    let thread = named("poll".to_owned(), move || fetch.run(&commands))?;
+    running.threads.push(thread);
+    Ok(running)
+}
+
+/// Makes all parts, and runs the coordinator.
+///
+/// # Errors
+/// When a compression context cannot be made.
+pub fn assemble<F: Fetcher>(
+    settings: Settings,
+    ports: Ports,
+    fetcher: F,
+    readiness: Readiness,
+) -> io::Result<Assembled<F>> {
     let memory = Memory::new(settings.budget);
     let contexts = (settings.budget.objects / 16 / CONTEXT_BYTES).clamp(1, CONTEXTS_MAX);
     let (compression, level) = settings.compression;
@@ -81,26 +119,24 @@ pub fn start<F: Fetcher>(settings: Settings, ports: Ports, fetcher: F, readiness
         place: settings.place.clone(),
     });
     let (inbox, inputs) = unbounded_channel();
-    let mut threads = Vec::new();
+    let mut queues = Vec::new();
     let mut encoders = Vec::new();
-    for number in 0..settings.encode_threads.max(1) {
+    for _ in 0..settings.encode_threads.max(1) {
         let (to_encoder, encoder_inbox) = queue();
-        encoders.push(to_encoder);
+        queues.push(to_encoder);
         let (say, said) = unbounded_channel();
         forward(said, inbox.clone(), Input::Encoder);
-        let encode = Encode::new(shared.clone(), say)?;
-        threads.push(named(format!("encode-{number}"), move || encode.run(&encoder_inbox))?);
+        encoders.push((Encode::new(shared.clone(), say)?, encoder_inbox));
     }
-    let (fetch, commands) = channel();
+    let (to_fetch, commands) = channel();
     let (say, said) = unbounded_channel();
     forward(said, inbox.clone(), Input::Fetch);
-    let polling = Fetch::new(fetcher, memory.clone(), encoders.clone(), say);
-    threads.push(named("poll".to_owned(), move || polling.run(&commands))?);
+    let fetch = Fetch::new(fetcher, memory.clone(), queues.clone(), say);
     let (state, seen) = watch::channel(serde_json::Value::Null);
     let coordinator = Coordinator::new(Parts {
         effects: Arc::new(Effects::new(ports, settings.place, settings.uploads)),
-        fetch,
-        encoders,
+        fetch: to_fetch,
+        encoders: queues,
         inbox: inbox.clone(),
         readiness,
         state,
@@ -109,12 +145,17 @@ pub fn start<F: Fetcher>(settings: Settings, ports: Ports, fetcher: F, readiness
         sealed_per_partition: settings.sealed_per_partition,
     });
     let ended = tokio::spawn(coordinator.run(inputs));
-    Ok(Running {
-        inbox,
-        ended,
-        memory,
-        state: seen,
-        threads,
+    Ok(Assembled {
+        running: Running {
+            inbox,
+            ended,
+            memory,
+            state: seen,
+            threads: Vec::new(),
+        },
+        encoders,
+        fetch,
+        commands,
     })
 }
 
