@@ -93,11 +93,6 @@ pub enum Halt {
         /// The life that the claim belongs to.
         incarnation: Incarnation,
     },
-    /// A truncate: all rows of the table go (rule 26).
-    Truncate {
-        /// The truncate's own offset.
-        at: Offset,
-    },
 }
 
 impl fmt::Display for Halt {
@@ -121,7 +116,6 @@ impl fmt::Display for Halt {
                 "a claim of incarnation `{incarnation}` follows incarnation `{}` without a `reset`",
                 at.incarnation
             ),
-            Halt::Truncate { at } => write!(f, "the source truncated the table at offset `{at}`"),
         }
     }
 }
@@ -142,6 +136,8 @@ pub enum Verdict {
         /// Where the partition stands afterwards.
         to: Position,
     },
+    /// Every row that the partition brought so far goes, and the position moves; applied alone (rule 26).
+    Empty(Position),
     /// A new life of the topic begins here; the run before it ends.
     Reset(Position),
     /// The partition stops.
@@ -211,9 +207,7 @@ fn within(at: Position, link: &Link) -> Verdict {
             from: if trim { link.start.max(at.next) } else { link.start },
             to,
         },
-        Kind::Truncate => Verdict::Halt(Halt::Truncate {
-            at: Offset(link.next.0 - 1),
-        }),
+        Kind::Truncate => Verdict::Empty(to),
         _ => Verdict::Advance(to),
     }
 }
@@ -223,7 +217,11 @@ impl Verdict {
     #[must_use]
     pub fn after(&self, at: Option<Position>) -> Option<Position> {
         match self {
-            Verdict::Origin(to) | Verdict::Advance(to) | Verdict::Take { to, .. } | Verdict::Reset(to) => Some(*to),
+            Verdict::Origin(to)
+            | Verdict::Advance(to)
+            | Verdict::Take { to, .. }
+            | Verdict::Empty(to)
+            | Verdict::Reset(to) => Some(*to),
             Verdict::Drop(_) | Verdict::Halt(_) => at,
         }
     }
@@ -359,10 +357,7 @@ mod tests {
         );
         assert_eq!(strict(here, link(Kind::Skip, 0, 8, 12)), Verdict::Advance(at(0, 12)));
         assert_eq!(strict(here, link(Kind::Gap, 0, 10, 20)), Verdict::Advance(at(0, 20)));
-        assert_eq!(
-            strict(here, link(Kind::Truncate, 0, 10, 11)),
-            Verdict::Halt(Halt::Truncate { at: Offset(10) })
-        );
+        assert_eq!(strict(here, link(Kind::Truncate, 0, 10, 11)), Verdict::Empty(at(0, 11)));
     }
 
     #[test]

@@ -279,7 +279,10 @@ state_schema = "state_{name}"
             extra = self.extra_config,
         );
         let path = self.folder.path().join(file);
-        std::fs::write(&path, text).expect("the configuration can be written");
+        // A daemon that was just started may be reading the file of the same name.
+        let written = self.folder.path().join(format!("{file}.{}", uuid::Uuid::new_v4()));
+        std::fs::write(&written, text).expect("the configuration can be written");
+        std::fs::rename(&written, &path).expect("the configuration can be put in place");
         path
     }
 

@@ -334,13 +334,6 @@ impl Machine {
                 let failure = halted(&halt).topic(topic).partition(partition).offset(claim.start);
                 return self.halt_source(partition, failure, actions);
             }
-            Verdict::Take { .. } if !claim.unchanged.is_empty() => {
-                let failure = unchanged(&claim.unchanged)
-                    .topic(topic)
-                    .partition(partition)
-                    .offset(claim.start);
-                return self.halt_source(partition, failure, actions);
-            }
             _ => {}
         }
         source.cluster.get_or_insert_with(|| claim.cluster.clone());
@@ -550,16 +543,7 @@ fn halted(halt: &Halt) -> Failure {
             "set `allow_expired_signals = true` for this topic to load only what the log still has, or fill the table from elsewhere",
         ),
         Halt::UnannouncedLife { .. } => failure.hint("the `reset` claim is missing from the signal log; repair the log from S3"),
-        Halt::Truncate { .. } => failure.hint("truncates are not applied yet; delete the rows by hand and reload the table"),
     }
-}
-
-fn unchanged(columns: &[String]) -> Failure {
-    Failure::halt(format!(
-        "the claim holds rows whose columns `{}` the source left out as unchanged",
-        columns.join("`, `")
-    ))
-    .hint("set the source table to REPLICA IDENTITY FULL, so that updates carry every column")
 }
 
 fn foreign(topic: &str, other: &str) -> Failure {

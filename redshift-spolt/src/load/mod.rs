@@ -9,6 +9,7 @@
 //! | [`names`] | topic -> table -> state tables |
 //! | [`evolve`] | what the target lacks (forward only) |
 //! | [`statements`] | the transaction as an ordered list of statements with what each must answer (rule 17) |
+//! | [`unchanged`] | values that the source left out (rule 25) |
 //! | [`outcome`] | what an answer of the warehouse means (rule 18, redshift.md 8.5) |
 //! | [`sql`] | identifiers and literals |
 
@@ -20,6 +21,7 @@ pub mod run;
 pub mod sql;
 pub mod state;
 pub mod statements;
+pub mod unchanged;
 
 pub use machine::{Action, Event, Machine};
 pub use run::LoadPlan;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use common::chain::{self, Coverage, Link, Policy, Position, Verdict};
-use common::claim::{Claim, Decoder, Dialect};
+use common::claim::{Claim, Decoder, Dialect, Kind};
 use common::ids::{Incarnation, Offset, Partition};
 use common::manifest::Entry;
 use common::mutant::Mutant;
@@ -145,6 +145,14 @@ impl LoadPlan {
             .filter_map(|claim| claim.object.as_ref())
             .map(|o| o.bytes)
             .sum()
+    }
+
+    /// The run whose claim empties the table, if there is one: it has no other claim (rule 26).
+    #[must_use]
+    pub fn emptying(&self) -> Option<&Run> {
+        self.runs
+            .iter()
+            .find(|run| run.claims.iter().any(|claim| claim.kind == Kind::Truncate))
     }
 
     /// Latest record time among the claims, milliseconds since 1970.
@@ -288,6 +296,14 @@ impl<'a> Builder<'a> {
             }
             Verdict::Drop(_) => false,
             Verdict::Origin(_) | Verdict::Advance(_) => true,
+            // Rows before it would be merged only to be deleted, rows after it must not be: it goes alone (rule 26).
+            Verdict::Empty(_) => {
+                self.ended = true;
+                if !self.moved.is_empty() {
+                    return false;
+                }
+                true
+            }
             Verdict::Reset(_) => {
                 self.ended = true;
                 true

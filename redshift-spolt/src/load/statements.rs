@@ -17,6 +17,7 @@ use super::names::TableName;
 use super::run::{Group, LoadPlan, Run};
 use super::sql::{fill, identifier, literal, timestamp};
 use super::state::{StateTables, TableRow};
+use super::unchanged;
 
 /// Stands in a COPY for the credentials, which only the executor knows and nobody logs.
 pub const AUTHORIZATION: &str = "{authorization}";
@@ -58,6 +59,12 @@ pub enum Purpose {
     CountRows,
     /// Removes staged rows that are applied already.
     Trim,
+    /// Gives values to columns that a row leaves out as unchanged.
+    FillUnchanged,
+    /// Asks whether a row still lacks one.
+    CountUnchanged,
+    /// Removes all rows of the target, since the source did.
+    EmptyTarget,
     /// Removes target rows that the stage replaces.
     DeleteTarget,
     /// Inserts what is new.
@@ -86,7 +93,13 @@ impl Purpose {
             | Purpose::FillDefault => "evolve",
             Purpose::Begin | Purpose::Lock | Purpose::ReadState | Purpose::ReadCatalog => "lock",
             Purpose::CreateStage | Purpose::Copy | Purpose::CountRows => "copy",
-            Purpose::Trim | Purpose::DeleteTarget | Purpose::InsertTarget | Purpose::DropStage => "merge",
+            Purpose::Trim
+            | Purpose::FillUnchanged
+            | Purpose::CountUnchanged
+            | Purpose::EmptyTarget
+            | Purpose::DeleteTarget
+            | Purpose::InsertTarget
+            | Purpose::DropStage => "merge",
             Purpose::FirstRows | Purpose::Checkpoint | Purpose::TableRow | Purpose::Ledger => "checkpoint",
             Purpose::Commit => "commit",
         }
@@ -104,6 +117,8 @@ pub enum Expect {
     Catalog(Vec<Present>),
     /// So many rows in the last COPY, else a claim is untrue.
     CopyCount(u64),
+    /// No row, else a value that the source left out is nowhere to be had.
+    NoneLeft,
     /// So many rows touched, else the compare-and-set failed.
     Affected(u64),
 }
@@ -209,9 +224,20 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
     first_rows(&mut out, &tables, facts)?;
     if !facts.load.groups.is_empty() {
         let columns = evolve::wanted(&plan, &target.varchar, &facts.load.longest())?;
-        shape(&mut script.before, &mut out, target, facts, &columns, mode)?;
+        let mut kept = columns.clone();
+        if mode == Mode::Append && !unchanged::marked(facts.load).is_empty() {
+            kept.push(unchanged::marks_column());
+        }
+        shape(&mut script.before, &mut out, target, facts, &kept, mode)?;
         stage(&mut out, facts, &columns, mode)?;
-        merge(&mut out, target, facts, &columns, mode);
+        merge(&mut out, target, facts, &kept, mode);
+    }
+    if let (Some(run), Mode::Upsert) = (facts.load.emptying(), mode) {
+        refuse_truncate(run, script.row.partitions)?;
+        if facts.known.is_some() {
+            let sql = format!("DELETE FROM {}", target.table.sql());
+            out.add(Purpose::EmptyTarget, sql, Expect::Done);
+        }
     }
     checkpoint(&mut out, &tables, facts, &script.row)?;
     ledger(&mut out, &tables, facts)?;
@@ -270,6 +296,21 @@ fn refuse_added_partitions(load: &LoadPlan, partitions: Option<u32>) -> Result<(
         .partition(run.partition)
         .hint("load the topic into a new table from its beginning, or keep every change with mode = \"append\""))
     })
+}
+
+/// Rule 26: a truncate lies in one partition, and what the others hold has no order against it.
+fn refuse_truncate(run: &Run, partitions: Option<u32>) -> Result<(), Failure> {
+    if partitions == Some(1) {
+        return Ok(());
+    }
+    let count = partitions.map_or("an unknown number of".to_owned(), |count| count.to_string());
+    Err(Failure::halt(format!(
+        "the source truncated the table, whose changes lie in `{count}` partitions: which of their rows came before is not known"
+    ))
+    .topic(&run.topic)
+    .partition(run.partition)
+    .offset(run.from.next)
+    .hint("give topics of tables that are truncated one partition, or keep every change with mode = \"append\""))
 }
 
 /// The first state rows are made under the lock, after it was seen that there are none: no key would keep a second one out.
@@ -442,12 +483,11 @@ fn stage(out: &mut Writer, facts: &Facts<'_>, columns: &[Wanted], mode: Mode) ->
 
 /// Longest list of unchanged columns that the load brings: without marks the column is empty.
 fn marks_width(load: &LoadPlan) -> u32 {
-    let marked = load
-        .groups
-        .iter()
-        .flat_map(|group| &group.claims)
-        .any(|claim| !claim.unchanged.is_empty());
-    if marked { evolve::WIDTHS[5] } else { evolve::WIDTHS[0] }
+    if unchanged::marked(load).is_empty() {
+        evolve::WIDTHS[0]
+    } else {
+        evolve::WIDTHS[5]
+    }
 }
 
 /// Columns that some group has no field for.
@@ -528,6 +568,17 @@ fn merge(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: &[Wanted
         );
     }
     let keys: Vec<&Wanted> = columns.iter().filter(|column| column.key).collect();
+    let marked = unchanged::marked(facts.load);
+    if mode == Mode::Upsert && !marked.is_empty() {
+        for sql in unchanged::fill(&stage, &table, columns, &marked) {
+            out.add(Purpose::FillUnchanged, sql, Expect::Done);
+        }
+        out.add(
+            Purpose::CountUnchanged,
+            unchanged::left(&stage, columns),
+            Expect::NoneLeft,
+        );
+    }
     if mode == Mode::Upsert {
         let matches: Vec<String> = keys
             .iter()

@@ -12,8 +12,10 @@ use crate::load::outcome::{Meaning, meaning};
 use crate::load::run::LoadPlan;
 use crate::load::state::{State, TableRow};
 use crate::load::statements::{AUTHORIZATION, Expect, Purpose, Script, Statement};
+use crate::load::unchanged;
 use crate::warehouse::diagnose;
 use common::failure::Failure;
+use common::ids::{Offset, Partition};
 
 /// Seconds per phase of a load.
 pub type Phases = BTreeMap<&'static str, f64>;
@@ -172,6 +174,7 @@ fn check(statement: &Statement, answer: &Answer, load: &LoadPlan, row: Option<&T
                 separable: true,
             })
         }
+        Expect::NoneLeft => left_out(answer, load).map_or(Ok(()), stop),
         Expect::Affected(expected) if answer.affected == *expected => Ok(()),
         Expect::Affected(_) if matches!(statement.purpose, Purpose::Checkpoint | Purpose::TableRow) => {
             stop(Outcome::Replan)
@@ -182,6 +185,30 @@ fn check(statement: &Statement, answer: &Answer, load: &LoadPlan, row: Option<&T
             answer.affected
         )))),
     }
+}
+
+/// Rule 25: a row whose left-out value is nowhere to be had, if there is one.
+fn left_out(answer: &Answer, load: &LoadPlan) -> Option<Outcome> {
+    let number = |index: usize| {
+        let row = answer.rows.first()?;
+        row.get(index)?.as_deref()?.trim().parse::<i64>().ok()
+    };
+    let rows = number(0).filter(|rows| *rows > 0)?;
+    let partition = number(1)
+        .and_then(|partition| i32::try_from(partition).ok())
+        .map(Partition);
+    let columns: Vec<&str> = unchanged::marked(load).into_iter().collect();
+    let failure = Failure::halt(format!(
+        "the source left out unchanged values of `{}` in `{rows}` rows, and neither earlier changes nor the table have them",
+        columns.join("`, `")
+    ))
+    .hint("take a new snapshot of the source table, or set it to REPLICA IDENTITY FULL so that updates carry every column");
+    let failure = number(2).map_or(failure.clone(), |offset| failure.offset(Offset(offset)));
+    Some(Outcome::Halt {
+        failure: partition.map_or(failure.clone(), |partition| failure.partition(partition)),
+        partition,
+        separable: true,
+    })
 }
 
 /// Whether the checkpoints are still those that the load was planned from.

@@ -333,7 +333,7 @@ impl Open {
         let now_ms = shared.world.now_ms();
         // Only the last record of an object needs its fingerprint.
         let mut last: Option<Record<'_>> = None;
-        for (index, record) in chunk.records(from) {
+        'records: for (index, record) in chunk.records(from) {
             // A generation's first records may lie before its position when the broker answers with a whole batch.
             if record.offset < self.batch.next {
                 continue;
@@ -354,12 +354,9 @@ impl Open {
                         self.encoder.adopt(plan);
                     }
                     Ok(Outcome::Truncate) => {
-                        let failure = Failure::halt("the source table was truncated, which cannot be loaded yet").hint(
-                            "empty the target table by hand, then start a new life of the topic past this record",
-                        );
                         self.remember(&mut last);
-                        self.poison(shared, own, failure.offset(record.offset), say)?;
-                        return Ok(None);
+                        self.truncate(shared, own, &record, say)?;
+                        continue 'records;
                     }
                     Err(error) => {
                         let failure = refusal(&error);
@@ -386,11 +383,7 @@ impl Open {
 
     fn remember(&mut self, last: &mut Option<Record<'_>>) {
         if let Some(record) = last.take() {
-            self.batch.tail = Some(Tail {
-                offset: record.offset,
-                leader_epoch: None,
-                crc32c: claim::fingerprint(record.key, record.value),
-            });
+            self.batch.tail = Some(tail_of(&record));
         }
     }
 
@@ -444,20 +437,38 @@ impl Open {
         body.shrink_to_fit();
         let mut held = shared.memory.reserve();
         held.set(body.len());
-        self.last_tail = self.batch.tail.or(self.last_tail);
-        let next = self.batch.next;
-        let batch = std::mem::replace(&mut self.batch, Batch::new(next));
-        let sealed = self.claim(shared, batch, Bytes::from(body), reason, held);
-        self.stats.reset();
+        let kind = if self.batch.rows > 0 { Kind::Data } else { Kind::Skip };
+        let sealed = self.claim(shared, kind, Bytes::from(body), reason, held);
         self.say(say, Said::Sealed(Box::new(sealed)));
         Ok(())
     }
 
-    fn claim(&self, shared: &Shared, batch: Batch, body: Bytes, reason: Reason, held: Reservation) -> SealedObject {
+    /// A truncate is a claim of its own, without rows, that ends at its record (rule 26).
+    fn truncate(
+        &mut self,
+        shared: &Shared,
+        own: &mut Compressor,
+        record: &Record<'_>,
+        say: &UnboundedSender<Message>,
+    ) -> io::Result<()> {
+        self.seal(shared, own, Reason::Truncate, say)?;
+        self.batch
+            .add(record.offset, record.timestamp_ms, 0, shared.world.now_ms());
+        self.batch.tail = Some(tail_of(record));
+        let held = shared.memory.reserve();
+        let sealed = self.claim(shared, Kind::Truncate, Bytes::new(), Reason::Truncate, held);
+        self.say(say, Said::Sealed(Box::new(sealed)));
+        Ok(())
+    }
+
+    /// Ends the batch and says what its object holds; the next one begins where it ends.
+    fn claim(&mut self, shared: &Shared, kind: Kind, body: Bytes, reason: Reason, held: Reservation) -> SealedObject {
+        self.last_tail = self.batch.tail.or(self.last_tail);
+        let next = self.batch.next;
+        let batch = std::mem::replace(&mut self.batch, Batch::new(next));
         let sha256: [u8; 32] = Sha256::digest(&body).into();
         let digest = hex(&sha256);
         let lineage = &self.reading.lineage;
-        let kind = if batch.rows > 0 { Kind::Data } else { Kind::Skip };
         let compression = shared.pool.compression();
         let plan = self.encoder.plan().cloned();
         let mut claim = Claim {
@@ -509,6 +520,7 @@ impl Open {
             bytes: body.len() as u64,
             sha256: digest,
         });
+        self.stats.reset();
         SealedObject {
             claim,
             body,
@@ -517,6 +529,15 @@ impl Open {
             reason,
             held,
         }
+    }
+}
+
+/// What rule 12 recognises the topic by, if this record is the last one claimed.
+fn tail_of(record: &Record<'_>) -> Tail {
+    Tail {
+        offset: record.offset,
+        leader_epoch: None,
+        crc32c: claim::fingerprint(record.key, record.value),
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Reason {
     Age,
     /// The next record needs a wider plan.
     Plan,
+    /// The next record truncates the table.
+    Truncate,
     /// Memory is short and this was the largest.
     Memory,
     /// The process ends.
@@ -43,6 +45,7 @@ impl Reason {
             Reason::Bytes => "bytes",
             Reason::Age => "age",
             Reason::Plan => "plan",
+            Reason::Truncate => "truncate",
             Reason::Memory => "memory",
             Reason::Drain => "drain",
             Reason::Poison => "poison",

@@ -56,8 +56,16 @@ async fn reframed(rig: &mut Rig, topic: &str, records: &mut [Captured]) {
 }
 
 async fn loads_to(setting: &str, table: &str, sql: &str, expected: Vec<Vec<Option<String>>>) {
+    loads_with("", setting, table, sql, expected).await;
+}
+
+/// The same with rules for the topic.
+async fn loads_with(rules: &str, setting: &str, table: &str, sql: &str, expected: Vec<Vec<Option<String>>>) {
     let mut rig = Rig::new(&format!("dbz_{setting}_{table}")).await;
     let topic = rig.topic(table);
+    if !rules.is_empty() {
+        rig.extra_config = format!("[[topic]]\nname = '^.*'\n{rules}\n");
+    }
     let mut records = captured(&format!("{setting}.public.{table}"));
     let partitions = records.iter().map(|record| record.partition).max().unwrap() + 1;
     rig.create_topic(&topic, partitions).await;
@@ -75,7 +83,14 @@ async fn loads_to(setting: &str, table: &str, sql: &str, expected: Vec<Vec<Optio
 }
 
 fn final_table(table: &str, columns: &[&str]) -> Vec<Vec<Option<String>>> {
-    let mut reader = csv::Reader::from_path(data().join(format!("final/{table}.csv"))).unwrap();
+    let plain = data().join(format!("final/{table}.csv"));
+    let file: Box<dyn Read> = if plain.exists() {
+        Box::new(std::fs::File::open(plain).unwrap())
+    } else {
+        let packed = data().join(format!("final/{table}.csv.gz"));
+        Box::new(flate2::read::GzDecoder::new(std::fs::File::open(packed).unwrap()))
+    };
+    let mut reader = csv::Reader::from_reader(file);
     let headers = reader.headers().unwrap().clone();
     let at: Vec<usize> = columns
         .iter()
@@ -111,4 +126,30 @@ async fn composite_keys_of_which_a_part_changes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn composite_keys_in_connect_mode() {
     composite_key("pgc").await;
+}
+
+/// Updates of `toasted` leave the big value out; what the table has stays (rule 25).
+async fn toasted(setting: &str) {
+    let sql = "SELECT \"id\", \"small\", \"big\" FROM TABLE ORDER BY \"id\"";
+    let mut expected = final_table("toasted", &["id", "small", "big"]);
+    expected.sort_by_key(|row| row[0].clone().map(|id| id.parse::<i64>().unwrap()));
+    loads_to(setting, "toasted", sql, expected).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_left_out_as_unchanged_stay() {
+    toasted("pgd").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_left_out_as_unchanged_stay_in_connect_mode() {
+    toasted("pgc").await;
+}
+
+/// The source was truncated once; a column that is unique serves as its key (rule 26).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncate_empties_the_table() {
+    let expected = final_table("no_key", &["a", "b"]);
+    let sql = "SELECT \"a\", \"b\" FROM TABLE ORDER BY \"a\"";
+    loads_with("key = [\"a\"]", "pgd", "no_key", sql, expected).await;
 }
