@@ -59,7 +59,7 @@ fn first_violation(rivals: bool, damage: bool) -> Option<String> {
             .map(|checkpoint| checkpoint.position.next.0)
             .max()
             .unwrap_or(0);
-        if let Some((row, _)) = expected(&[whole.clone()])
+        if let Some((row, _)) = expected(std::slice::from_ref(&whole))
             .iter()
             .find(|(row, _)| row.1 < end && !warehouse.applied.contains_key(row))
         {
