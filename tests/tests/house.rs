@@ -110,3 +110,29 @@ fn nobody_depends_on_what_stands_above_them() {
         );
     }
 }
+
+/// A promise whose test was renamed or dropped is a promise that nothing shows.
+#[test]
+fn the_tests_that_the_guarantees_name_exist() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let guarantees = std::fs::read_to_string(root.join("../docs/guarantees.md")).unwrap();
+    let named: BTreeSet<&str> = guarantees
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|name| name.matches('_').count() >= 3 && name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        .collect();
+    assert!(named.len() >= 10, "few tests are named: {named:?}");
+    let mut sources = String::new();
+    for folder in ["tests/e2e", "tests/localstack"] {
+        for file in std::fs::read_dir(root.join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                sources += &std::fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    for name in named {
+        assert!(sources.contains(&format!("fn {name}(")), "no test is called `{name}`");
+    }
+}
