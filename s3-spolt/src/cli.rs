@@ -10,8 +10,12 @@ use runtime::report::{self, Error};
 use runtime::tasks;
 use tokio_util::sync::CancellationToken;
 
+use self::operate::Wish;
+use crate::ingest::operator::At;
+
 mod check;
 mod lag;
+mod operate;
 mod peek;
 
 /// Batches Kafka topics into CSV objects on S3 and claims each of them, exactly once.
@@ -45,6 +49,36 @@ enum Command {
         #[command(flatten)]
         file: File,
     },
+    /// Begins a new life of a topic that was recreated or lost records; shows what it would do unless --apply is given.
+    Reset {
+        #[command(flatten)]
+        file: File,
+        /// Topic.
+        topic: String,
+        /// Partition; may be given several times. All partitions unless given.
+        #[arg(long)]
+        partition: Vec<i32>,
+        /// Where the new life begins: `earliest`, `latest` or an offset.
+        #[arg(long)]
+        at: Option<At>,
+        #[command(flatten)]
+        insist: Insist,
+    },
+    /// Gives up a range that can no longer be read; shows what it would do unless --apply is given.
+    Gap {
+        #[command(flatten)]
+        file: File,
+        /// Topic.
+        topic: String,
+        /// Partition.
+        #[arg(long)]
+        partition: i32,
+        /// First offset that is not given up; the first record that exists unless given.
+        #[arg(long)]
+        to: Option<i64>,
+        #[command(flatten)]
+        insist: Insist,
+    },
     /// Shows records as they become rows, or why they do not.
     Peek {
         #[command(flatten)]
@@ -68,6 +102,16 @@ struct File {
     /// The configuration; spolt.example.toml shows all of it.
     #[arg(long, default_value = "spolt.toml", env = "SPOLT_CONFIG")]
     config: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Insist {
+    /// Does it.
+    #[arg(long)]
+    apply: bool,
+    /// Also where it is not needed.
+    #[arg(long)]
+    force: bool,
 }
 
 impl File {
@@ -115,6 +159,34 @@ async fn dispatch(command: Command) -> Result<(), Error> {
         Command::Lag { file } => {
             let (config, own) = file.load()?;
             Ok(lag::lag(&config, &own).await?)
+        }
+        Command::Reset {
+            file,
+            topic,
+            partition,
+            at,
+            insist,
+        } => {
+            let (config, own) = file.load()?;
+            let wish = Wish::Reset {
+                partitions: partition.into_iter().map(Partition).collect(),
+                at,
+            };
+            Ok(operate::operate(&config, &own, &file.config, &topic, &wish, insist).await?)
+        }
+        Command::Gap {
+            file,
+            topic,
+            partition,
+            to,
+            insist,
+        } => {
+            let (config, own) = file.load()?;
+            let wish = Wish::Gap {
+                partition: Partition(partition),
+                to: to.map(Offset),
+            };
+            Ok(operate::operate(&config, &own, &file.config, &topic, &wish, insist).await?)
         }
         Command::Peek {
             file,

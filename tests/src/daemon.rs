@@ -26,6 +26,23 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// Runs a command of a daemon to its end: whether it succeeded, and what it printed.
+///
+/// # Panics
+/// When it cannot be started.
+#[must_use]
+pub fn command(name: &str, config: &Path, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(binary(name))
+        .args(arguments)
+        .arg("--config")
+        .arg(config)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("start `{name}`: {error}"));
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
 impl Daemon {
     /// Starts `name run --config config`, its log beside the configuration.
     ///

@@ -9,12 +9,12 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use common::claim::Claim;
 use common::ids::Lineage;
 use common::invariants;
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::{ClientConfig, TopicPartitionList};
 
-use crate::daemon::Daemon;
+use crate::daemon::{self, Daemon};
 use crate::oracle::{self, Cells, Change};
 use crate::parts::Parts;
 use crate::source;
@@ -160,6 +160,48 @@ impl Rig {
         created[0].as_ref().expect("the topic grows");
     }
 
+    /// Deletes a topic and creates it again, empty.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    pub async fn recreate_topic(&self, topic: &str, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.parts.kafka)
+            .create()
+            .expect("an admin client");
+        let deleted = admin
+            .delete_topics(&[topic], &AdminOptions::new())
+            .await
+            .expect("the broker answers");
+        deleted[0].as_ref().expect("the topic is deleted");
+        until("the topic can be created again", async || {
+            let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+            let created = admin.create_topics(&[new], &AdminOptions::new()).await;
+            let created = created.map_err(|error| error.to_string())?;
+            created[0].as_ref().map(drop).map_err(|(_, code)| code.to_string())
+        })
+        .await;
+    }
+
+    /// Deletes the records of a partition below an offset.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    pub async fn delete_records(&self, topic: &str, partition: i32, below: i64) {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.parts.kafka)
+            .create()
+            .expect("an admin client");
+        let mut offsets = TopicPartitionList::new();
+        offsets
+            .add_partition_offset(topic, partition, rdkafka::Offset::Offset(below))
+            .expect("an offset can be set");
+        admin
+            .delete_records(&offsets, &AdminOptions::new())
+            .await
+            .expect("the broker deletes");
+    }
+
     /// Registers a schema and remembers it for the oracle.
     ///
     /// # Panics
@@ -284,6 +326,13 @@ state_schema = "state_{name}"
         std::fs::write(&written, text).expect("the configuration can be written");
         std::fs::rename(&written, &path).expect("the configuration can be put in place");
         path
+    }
+
+    /// Runs a command of a daemon with this test's configuration: whether it succeeded, and what it printed.
+    #[must_use]
+    pub fn command(&self, name: &str, arguments: &[&str]) -> (bool, String) {
+        let config = self.config("spolt.toml", "main", &self.parts.redshift);
+        daemon::command(name, &config, arguments)
     }
 
     /// Starts an s3-spolt.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use common::chain::{self, Halt, Link, Policy, Position, Verdict};
 use common::claim::Claim;
 use common::failure::Failure;
-use common::ids::{Offset, Partition};
+use common::ids::{Incarnation, Offset, Partition};
 use common::plan::PlanId;
 use serde::Serialize;
 
@@ -36,6 +36,9 @@ const BACKOFF_MS: i64 = 500;
 
 /// The longest wait between tries: an outage of hours costs one try a minute.
 const BACKOFF_MAX_MS: i64 = 60_000;
+
+/// Claims beyond a gap that a lineage keeps in memory until what is missing arrives; what comes after them is read again then.
+const AHEAD_MAX: usize = 1_000;
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -160,6 +163,25 @@ struct Source {
     base: Option<Offset>,
     queue: VecDeque<Pending>,
     halted: Option<Failure>,
+    /// Set while it is halted for want of claims: it goes on by itself when they arrive.
+    gap: Option<Gap>,
+    /// The log must be read again from here at the latest: claims from here on were seen and not kept.
+    floor: Option<Offset>,
+}
+
+/// What a lineage knows while claims are missing.
+///
+/// Why it may go on when they arrive later in the log than what lies beyond the gap: a claim is true by itself, wherever it stands (its
+/// object holds exactly the records of its range), so applying needs a contiguous chain from the checkpoint and not the log's order. A
+/// claim beyond the gap is therefore set aside, neither applied nor forgotten, and judged again whenever the position moves. A `gap`
+/// claim moves it like any other. Only the order of lives is the log's: a `reset` waits while claims of an earlier life wait for theirs,
+/// since taking it would make them void.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+struct Gap {
+    /// In log order.
+    ahead: VecDeque<Pending>,
+    /// There was more than could be kept.
+    more: bool,
 }
 
 /// The state of one target table.
@@ -288,6 +310,7 @@ impl Machine {
                             from: source.base,
                         });
                     }
+                    self.mend(partition, actions);
                 }
             }
         }
@@ -316,7 +339,8 @@ impl Machine {
     ) {
         let topic = self.topic.clone();
         let source = self.sources.entry(partition).or_default();
-        if source.halted.is_some() || matches!(self.phase, Phase::Halted(_)) {
+        let deaf = source.halted.is_some() && source.gap.is_none();
+        if deaf || matches!(self.phase, Phase::Halted(_)) {
             return;
         }
         if claim.topic != topic || claim.partition != partition {
@@ -327,23 +351,93 @@ impl Machine {
             let failure = other_cluster(cluster, &claim.cluster).offset(offset);
             return self.halt_source(partition, failure, actions);
         }
-        let verdict = chain::judge(source.tail, &Link::of(&claim), self.policy);
-        match verdict {
-            Verdict::Drop(_) => return,
-            Verdict::Halt(halt) => {
-                let failure = halted(&halt).topic(topic).partition(partition).offset(claim.start);
-                return self.halt_source(partition, failure, actions);
-            }
-            _ => {}
+        if source.floor.is_some_and(|floor| floor <= offset) {
+            source.floor = None;
         }
-        source.cluster.get_or_insert_with(|| claim.cluster.clone());
-        source.tail = verdict.after(source.tail);
-        self.waiting.add(&claim);
-        source.queue.push_back(Pending {
+        let pending = Pending {
             signal: offset,
             arrived_ms: now_ms,
             claim,
-        });
+        };
+        let before = source.tail;
+        self.take(partition, pending, actions);
+        if self.sources.get(&partition).is_some_and(|source| source.tail != before) {
+            self.mend(partition, actions);
+        }
+    }
+
+    /// Puts a claim where it belongs: into the queue, ahead of a gap, or nowhere.
+    fn take(&mut self, partition: Partition, pending: Pending, actions: &mut Vec<Action>) {
+        let source = self.sources.entry(partition).or_default();
+        if source.halted.is_some() && source.gap.is_none() {
+            return;
+        }
+        let claim = &pending.claim;
+        let verdict = chain::judge(source.tail, &Link::of(claim), self.policy);
+        let fail = |failure: Failure| failure.topic(&self.topic).partition(partition).offset(claim.start);
+        match verdict {
+            Verdict::Drop(_) => {}
+            Verdict::Halt(halt @ (Halt::Gap { .. } | Halt::UnannouncedLife { .. })) => {
+                let failure = fail(halted(&halt));
+                source.set_aside(pending);
+                self.miss(partition, failure, actions);
+            }
+            Verdict::Reset(_) if source.waits_before(claim.incarnation) => source.set_aside(pending),
+            Verdict::Halt(halt) => {
+                let failure = fail(halted(&halt));
+                self.halt_source(partition, failure, actions);
+            }
+            _ => {
+                source.cluster.get_or_insert_with(|| claim.cluster.clone());
+                source.tail = verdict.after(source.tail);
+                self.waiting.add(claim);
+                source.queue.push_back(pending);
+            }
+        }
+    }
+
+    /// The lineage stands still until the missing claims arrive; it keeps listening for them.
+    fn miss(&mut self, partition: Partition, failure: Failure, actions: &mut Vec<Action>) {
+        let source = self.sources.entry(partition).or_default();
+        if source.halted.is_none() {
+            source.halted = Some(failure.clone());
+            actions.push(Action::Alarm {
+                partition: Some(partition),
+                failure,
+            });
+        }
+    }
+
+    /// Takes what was set aside as far as it is contiguous now. When nothing is left the lineage is whole again.
+    fn mend(&mut self, partition: Partition, actions: &mut Vec<Action>) {
+        loop {
+            let Some(source) = self.sources.get_mut(&partition) else {
+                return;
+            };
+            let before = source.tail;
+            let Some(gap) = &mut source.gap else { return };
+            let Gap { ahead, more } = std::mem::take(gap);
+            for pending in ahead {
+                self.take(partition, pending, actions);
+            }
+            let Some(source) = self.sources.get_mut(&partition) else {
+                return;
+            };
+            // Without a gap the lineage has halted for another reason, and listens no more.
+            let Some(gap) = &mut source.gap else { return };
+            gap.more |= more;
+            if gap.ahead.is_empty() {
+                (source.gap, source.halted) = (None, None);
+                if more {
+                    let from = source.base;
+                    actions.push(Action::ReadSignals { partition, from });
+                }
+                return;
+            }
+            if source.tail == before {
+                return;
+            }
+        }
     }
 
     fn loaded(&mut self, now_ms: i64, outcome: Outcome, actions: &mut Vec<Action>) {
@@ -410,7 +504,7 @@ impl Machine {
 
     fn halt_source(&mut self, partition: Partition, failure: Failure, actions: &mut Vec<Action>) {
         let source = self.sources.entry(partition).or_default();
-        if source.halted.is_none() {
+        if source.halted.is_none() || source.gap.take().is_some() {
             source.halted = Some(failure.clone());
             actions.push(Action::StopSignals { partition });
             actions.push(Action::Alarm {
@@ -423,7 +517,7 @@ impl Machine {
     fn halt_table(&mut self, failure: Failure, actions: &mut Vec<Action>) {
         for (partition, source) in &mut self.sources {
             source.queue.clear();
-            if source.halted.is_none() {
+            if source.halted.is_none() || source.gap.is_some() {
                 actions.push(Action::StopSignals { partition: *partition });
             }
         }
@@ -465,7 +559,12 @@ impl Machine {
             offers.sort_by_key(|offer| offer.queue.front().map(|pending| pending.arrived_ms));
             offers.truncate(1);
         }
-        if let Some(load) = run::plan(&offers, self.limits.caps, self.policy) {
+        if let Some(mut load) = run::plan(&offers, self.limits.caps, self.policy) {
+            for run in &mut load.runs {
+                if let Some(source) = self.sources.get(&run.partition) {
+                    run.signal_next = source.first_unsettled(run.consumed).min(run.signal_next);
+                }
+            }
             self.phase = Phase::Loading(Box::new(load.clone()));
             actions.push(Action::Load(Box::new(load)));
         }
@@ -503,6 +602,9 @@ impl Source {
         let stored = checkpoint.map(|checkpoint| checkpoint.signal_next);
         let position = checkpoint.map(|checkpoint| checkpoint.position);
         let behind = fresh || stored < self.base || position < self.position;
+        if behind && self.gap.take().is_some() {
+            self.halted = None;
+        }
         self.position = position;
         self.base = stored;
         self.cluster = checkpoint
@@ -511,6 +613,7 @@ impl Source {
         self.tail = position;
         if behind {
             self.queue.clear();
+            self.floor = None;
             return true;
         }
         let mut tail = position;
@@ -521,6 +624,38 @@ impl Source {
         });
         self.tail = tail;
         false
+    }
+}
+
+impl Source {
+    /// Keeps a claim that lies beyond a gap, or remembers where it stands in the log.
+    fn set_aside(&mut self, pending: Pending) {
+        let gap = self.gap.get_or_insert_default();
+        if gap.ahead.len() < AHEAD_MAX && !gap.more {
+            gap.ahead.push_back(pending);
+        } else {
+            gap.more = true;
+            self.floor = Some(self.floor.map_or(pending.signal, |floor| floor.min(pending.signal)));
+        }
+    }
+
+    /// Whether claims of a life before this one wait beyond a gap.
+    fn waits_before(&self, incarnation: Incarnation) -> bool {
+        let waits = |gap: &Gap| gap.more || gap.ahead.iter().any(|pending| pending.claim.incarnation < incarnation);
+        self.gap.as_ref().is_some_and(waits)
+    }
+
+    /// The first signal that is needed again after a crash, once so many waiting claims are applied. With a mended gap the queue is not
+    /// in the log's order.
+    fn first_unsettled(&self, consumed: usize) -> Offset {
+        let ahead = self.gap.iter().flat_map(|gap| &gap.ahead);
+        let unsettled = self
+            .queue
+            .iter()
+            .skip(consumed)
+            .chain(ahead)
+            .map(|pending| pending.signal);
+        unsettled.chain(self.floor).min().unwrap_or(Offset(i64::MAX))
     }
 }
 
@@ -536,8 +671,8 @@ fn halted(halt: &Halt) -> Failure {
     let failure = Failure::halt(halt.to_string());
     match halt {
         Halt::Gap { .. } => failure.hint(
-            "claims are missing from the signal log (records deleted, or an unclean leader election); nothing was skipped, and \
-             nothing will be until the log is repaired from the objects on S3",
+            "claims are missing from the signal log (records deleted, or an unclean leader election); nothing was skipped: the lineage goes \
+             on by itself when they, or a claim that gives the range up, are in the log",
         ),
         Halt::NoOrigin { .. } => failure.hint(
             "set `allow_expired_signals = true` for this topic to load only what the log still has, or fill the table from elsewhere",

@@ -206,6 +206,18 @@ impl Loader {
         }
     }
 
+    /// Signals of partition 0 that arrived while the loader was listening, from this one on.
+    pub fn hear(&mut self, logs: &[Vec<Claim>], from: usize) {
+        for (index, claim) in logs[0].iter().enumerate().skip(from) {
+            let event = Event::Signal {
+                partition: Partition(0),
+                offset: Offset(i64::try_from(index).unwrap()),
+                claim: Arc::new(claim.clone()),
+            };
+            self.machine.step(self.now, event, &mut self.actions);
+        }
+    }
+
     /// Ends the load in flight.
     pub fn end(&mut self, outcome: Outcome) {
         self.in_flight = None;

@@ -47,6 +47,23 @@ impl Kafka {
         Ok(self.metadata(Some(name.to_owned())).await?.into_iter().next())
     }
 
+    /// How many members the daemon's own group has now, as far as the brokers tell (a group of the newer protocol shows none).
+    ///
+    /// # Errors
+    /// Of class retry while no broker answers; of class stop without the right to see the group.
+    pub async fn group_members(&self) -> Result<usize> {
+        let (context, group) = (self.context.clone(), self.group_id.clone());
+        self.pool
+            .ask("ask for the members of the group", move |consumer| {
+                let list = consumer
+                    .fetch_group_list(Some(&group), ANSWER_TIMEOUT)
+                    .map_err(|error| context.judge("ask for the members of the group", &error))?;
+                let of_group = list.groups().iter().filter(|found| found.name() == group);
+                Ok(of_group.map(|found| found.members().len()).sum())
+            })
+            .await
+    }
+
     async fn metadata(&self, only: Option<String>) -> Result<Vec<TopicMeta>> {
         let context = self.context.clone();
         self.pool

@@ -27,7 +27,7 @@ const DELIVERY_TIMEOUT_MS: &str = "60000";
 #[derive(Clone)]
 pub struct Kafka {
     config: KafkaConfig,
-    group_id: String,
+    pub(super) group_id: String,
     pub(super) context: KafkaContext,
     pub(super) pool: Arc<Pool>,
     pub(super) admin: Arc<AdminClient<KafkaContext>>,

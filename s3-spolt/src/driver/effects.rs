@@ -10,7 +10,7 @@ use common::failure::Failure;
 use common::ids::{Partition, SchemaId};
 use common::plan::{Plan, PlanId};
 use runtime::failpoint;
-use runtime::port::{ObjectStore, PutObject, Registry, SignalLog, Upstream, World};
+use runtime::port::{ObjectStore, PutObject, Registry, SignalLog, SignalRecord, Upstream, World};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
@@ -59,33 +59,11 @@ impl Effects {
         }
     }
 
-    /// Reads the end of a signal partition and decodes it. A signal that this build cannot read halts the lineage: what it claims
-    /// is unknown.
+    /// Reads the end of a signal partition and decodes it.
     pub async fn read_back(&self, topic: &Topic, partition: Partition, count: u64) -> Result<Event, Failure> {
         failpoint::hit("C1").await?;
-        let slice = self
-            .ports
-            .signals
-            .read_tail(&topic.signal_topic, partition, count)
-            .await?;
-        let from_beginning = slice.records.first().is_none_or(|record| record.offset <= slice.low);
-        let decode = |record: &runtime::port::SignalRecord| {
-            Claim::decode(&record.value).map_err(|error| {
-                Failure::halt(format!("read back signals: {error}"))
-                    .topic(&*topic.signal_topic)
-                    .partition(partition)
-                    .offset(record.offset)
-                    .hint(
-                        "only s3-spolt may write to a signal topic; an older build cannot read what a newer one wrote",
-                    )
-            })
-        };
-        let claims = slice
-            .records
-            .iter()
-            .map(decode)
-            .collect::<Result<Vec<Claim>, Failure>>()?;
-        Ok(Event::ReadBack(ReadBack { from_beginning, claims }))
+        let read = read_claims(&*self.ports.signals, &topic.signal_topic, partition, count).await?;
+        Ok(Event::ReadBack(read))
     }
 
     /// Asks for the bounds of an upstream partition.
@@ -102,9 +80,7 @@ impl Effects {
     /// Puts the empty object of a claim without rows, with the claim as its metadata (rule 2).
     pub async fn put_bare(&self, mut claim: Claim) -> Result<Event, Failure> {
         self.sign(&mut claim);
-        let key = claim::bare_claim_key(&self.place.prefix, &claim);
-        self.put(key, Bytes::new(), Sha256::digest([]).into(), Some(&claim))
-            .await?;
+        put_bare_claim(&*self.ports.store, &self.place.prefix, &claim).await?;
         Ok(Event::BareStored)
     }
 
@@ -172,28 +148,7 @@ impl Effects {
     }
 
     async fn put(&self, key: String, body: Bytes, sha256: [u8; 32], claim: Option<&Claim>) -> Result<(), Failure> {
-        let metadata = claim
-            .map(|claim| (claim::METADATA_NAME.to_owned(), claim.metadata()))
-            .into_iter()
-            .collect();
-        let content_type = if key.ends_with(".json") {
-            "application/json"
-        } else {
-            "text/csv"
-        };
-        let object = PutObject {
-            key: key.clone(),
-            body,
-            sha256,
-            content_type,
-            metadata,
-        };
-        self.ports
-            .store
-            .put_if_absent(object)
-            .await
-            .map_err(|failure| failure.key(key))
-            .map(drop)
+        put(&*self.ports.store, key, body, sha256, claim).await
     }
 
     /// Sends a signal and waits for its acknowledgement (rule 9).
@@ -205,16 +160,7 @@ impl Effects {
     }
 
     async fn append(&self, topic: &Topic, partition: Partition, claim: &Claim) -> Result<(), Failure> {
-        let key = format!("{}/{}/{}", claim.topic, claim.incarnation, claim.partition).into_bytes();
-        let appended = self
-            .ports
-            .signals
-            .append(&topic.signal_topic, partition, key, claim.encode())
-            .await;
-        appended.map(drop).map_err(|failure| {
-            let failure = failure.topic(&*topic.signal_topic).partition(partition);
-            failure.context(format_args!("signal `{}..{}`", claim.start, claim.next))
-        })
+        append_claim(&*self.ports.signals, &topic.signal_topic, partition, claim).await
     }
 
     /// Fetches the plan document that a lineage goes on with.
@@ -237,6 +183,92 @@ impl Effects {
             .insert(id.clone());
         Ok(Some(Arc::new(plan)))
     }
+}
+
+/// Reads the last `count` signals of a partition and decodes them.
+///
+/// # Errors
+/// Of class halt for a signal that this build cannot read: what it claims is unknown.
+pub async fn read_claims(
+    signals: &dyn SignalLog,
+    signal_topic: &str,
+    partition: Partition,
+    count: u64,
+) -> Result<ReadBack, Failure> {
+    let slice = signals.read_tail(signal_topic, partition, count).await?;
+    let from_beginning = slice.records.first().is_none_or(|record| record.offset <= slice.low);
+    let decode = |record: &SignalRecord| {
+        Claim::decode(&record.value).map_err(|error| {
+            Failure::halt(format!("read back signals: {error}"))
+                .topic(signal_topic)
+                .partition(partition)
+                .offset(record.offset)
+                .hint("only s3-spolt may write to a signal topic; an older build cannot read what a newer one wrote")
+        })
+    };
+    let claims = slice
+        .records
+        .iter()
+        .map(decode)
+        .collect::<Result<Vec<Claim>, Failure>>()?;
+    Ok(ReadBack { from_beginning, claims })
+}
+
+/// Puts the empty object of a claim without rows, with the claim as its metadata (rule 2).
+///
+/// # Errors
+/// When S3 does not take it.
+pub async fn put_bare_claim(store: &dyn ObjectStore, prefix: &str, claim: &Claim) -> Result<(), Failure> {
+    let key = claim::bare_claim_key(prefix, claim);
+    put(store, key, Bytes::new(), Sha256::digest([]).into(), Some(claim)).await
+}
+
+async fn put(
+    store: &dyn ObjectStore,
+    key: String,
+    body: Bytes,
+    sha256: [u8; 32],
+    claim: Option<&Claim>,
+) -> Result<(), Failure> {
+    let metadata = claim
+        .map(|claim| (claim::METADATA_NAME.to_owned(), claim.metadata()))
+        .into_iter()
+        .collect();
+    let content_type = if key.ends_with(".json") {
+        "application/json"
+    } else {
+        "text/csv"
+    };
+    let object = PutObject {
+        key: key.clone(),
+        body,
+        sha256,
+        content_type,
+        metadata,
+    };
+    store
+        .put_if_absent(object)
+        .await
+        .map_err(|failure| failure.key(key))
+        .map(drop)
+}
+
+/// Appends a claim to its signal partition and waits for the acknowledgement.
+///
+/// # Errors
+/// The outcome is then unknown (rule 10).
+pub async fn append_claim(
+    signals: &dyn SignalLog,
+    signal_topic: &str,
+    partition: Partition,
+    claim: &Claim,
+) -> Result<(), Failure> {
+    let key = format!("{}/{}/{}", claim.topic, claim.incarnation, claim.partition).into_bytes();
+    let appended = signals.append(signal_topic, partition, key, claim.encode()).await;
+    appended.map(drop).map_err(|failure| {
+        let failure = failure.topic(signal_topic).partition(partition);
+        failure.context(format_args!("signal `{}..{}`", claim.start, claim.next))
+    })
 }
 
 /// Fetches a schema and compiles it.

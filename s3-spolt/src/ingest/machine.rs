@@ -6,11 +6,12 @@
 
 use std::collections::VecDeque;
 
-use common::claim::{Claim, Kind, Tail};
+use common::claim::{Claim, Kind};
 use common::failure::{Class, Failure};
 use common::ids::{Incarnation, Lineage, Offset, Partition};
 use common::mutant::Mutant;
 
+use super::identity::Mismatch;
 use super::resume::{Found, ReadBack, Resume, find};
 
 /// How many signals are read back at first; each further try reads [`READ_BACK_GROWTH`] times as many (rule 6).
@@ -19,6 +20,14 @@ const READ_BACK_FIRST: u64 = 1;
 const READ_BACK_GROWTH: u64 = 16;
 /// From here on the whole partition is read instead.
 const READ_BACK_MAX: u64 = 65_536;
+/// How long a halted lineage waits before it looks whether the signal log has moved on without it: an operator's `reset` or `gap`
+/// takes effect soon, and thousands of halted lineages cost next to nothing.
+const HALTED_LOOK_MS: u64 = 30_000;
+/// How often a running lineage checks that its topic is still the same (rule 12). A truncation that the fetch client notices is checked
+/// at once; this finds the ones that it cannot see.
+const VERIFY_EVERY_MS: u64 = 600_000;
+/// How many signals a halted or verifying lineage reads back: the last of other writers may hide what an operator wrote before them.
+const LOOK_BACK: u64 = 64;
 /// Pause after the first failure in a row; it doubles with each further one.
 const BACKOFF_FIRST_MS: u64 = 200;
 /// Longest pause between two tries: short enough that a person who has mended something sees it work.
@@ -154,6 +163,32 @@ struct Running {
     /// How many of `sealed`, from the first, have a signal under way: at most one (rule 9).
     signalling: usize,
     ending: Ending,
+    /// Life of the topic that is read.
+    incarnation: Incarnation,
+    verifying: Verifying,
+}
+
+/// How far a running lineage is with looking at its topic again (rule 12).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Verifying {
+    /// Not before the next wake.
+    No,
+    /// The last claims are being read.
+    ReadingBack,
+    /// The broker is asked for the bounds.
+    AskingBounds(Resume),
+    /// The broker is asked for the last claimed record.
+    AskingFingerprint(Resume),
+}
+
+/// A lineage that stands still.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Halted {
+    failure: Failure,
+    /// Where it stood, if that was known: a claim beyond it in the signal log sets it free.
+    at: Option<(Incarnation, Offset)>,
+    /// How many signals are being read back; 0 between two looks.
+    looking: u64,
 }
 
 /// Whether and why a running lineage takes nothing new.
@@ -171,15 +206,15 @@ enum Ending {
 enum Phase {
     Unowned,
     ReadingBack { count: u64 },
-    AskingBounds { resume: Resume, looks: u8 },
-    AskingFingerprint { resume: Resume },
+    AskingBounds { resume: Resume, whole: bool, looks: u8 },
+    AskingFingerprint { resume: Resume, whole: bool },
     AskingForGenesis,
     AskingOrigin { facts: Facts },
     StoringGenesis { claim: Box<Claim> },
     AppendingGenesis,
     Running(Running),
     Waiting,
-    Halted(Failure),
+    Halted(Box<Halted>),
     Drained,
 }
 
@@ -242,7 +277,7 @@ impl Machine {
     #[must_use]
     pub fn halted(&self) -> Option<&Failure> {
         match &self.phase {
-            Phase::Halted(failure) => Some(failure),
+            Phase::Halted(halted) => Some(&halted.failure),
             Phase::Running(Running {
                 ending: Ending::Poison(failure),
                 ..
@@ -286,8 +321,8 @@ impl Machine {
                 }
             }
             Phase::ReadingBack { count } => self.read_back(count, event, actions),
-            Phase::AskingBounds { resume, looks } => self.bounds(resume, looks, event, actions),
-            Phase::AskingFingerprint { resume } => self.verify(resume, event, actions),
+            Phase::AskingBounds { resume, whole, looks } => self.bounds(resume, whole, looks, event, actions),
+            Phase::AskingFingerprint { resume, whole } => self.verify(resume, whole, event, actions),
             Phase::AskingForGenesis => self.origin_facts(event, actions),
             Phase::AskingOrigin { facts } => match event {
                 Event::Origin(origin) => self.originate(&facts, origin, actions),
@@ -306,7 +341,8 @@ impl Machine {
                 _ => self.phase = Phase::AppendingGenesis,
             },
             Phase::Running(running) => self.run(running, event, actions),
-            settled @ (Phase::Unowned | Phase::Halted(_) | Phase::Drained) => self.phase = settled,
+            Phase::Halted(halted) => self.look(halted, event, actions),
+            settled @ (Phase::Unowned | Phase::Drained) => self.phase = settled,
         }
     }
 
@@ -337,9 +373,16 @@ impl Machine {
 
     /// Rule 10: forget the position and go to rule 6, after a pause.
     fn fail(&mut self, failure: Failure, actions: &mut Vec<Action>) {
-        if matches!(self.phase, Phase::Unowned | Phase::Halted(_) | Phase::Drained) {
+        if let Phase::Halted(halted) = &mut self.phase {
+            // A look that failed: the next one may not.
+            halted.looking = 0;
+            actions.push(Action::WakeAfter(HALTED_LOOK_MS));
             return;
         }
+        if matches!(self.phase, Phase::Unowned | Phase::Drained) {
+            return;
+        }
+        let at = self.standing();
         let draining = matches!(
             &self.phase,
             Phase::Running(Running {
@@ -353,7 +396,7 @@ impl Machine {
                 self.phase = Phase::Drained;
                 actions.push(Action::Drained);
             }
-            Class::Halt => self.halt(failure, actions),
+            Class::Halt => self.halt(failure, at, actions),
             Class::Retry | Class::Stop => {
                 let pause = BACKOFF_FIRST_MS << self.failures.min(16);
                 self.failures += 1;
@@ -366,10 +409,52 @@ impl Machine {
         }
     }
 
-    fn halt(&mut self, failure: Failure, actions: &mut Vec<Action>) {
+    fn halt(&mut self, failure: Failure, at: Option<(Incarnation, Offset)>, actions: &mut Vec<Action>) {
         let failure = failure.topic(&self.topic).partition(self.partition);
-        actions.push(Action::Halt(failure.clone()));
-        self.phase = Phase::Halted(failure);
+        actions.extend([Action::Halt(failure.clone()), Action::WakeAfter(HALTED_LOOK_MS)]);
+        let looking = 0;
+        self.phase = Phase::Halted(Box::new(Halted { failure, at, looking }));
+    }
+
+    /// Where the lineage stands, as far as the signal log was read.
+    fn standing(&self) -> Option<(Incarnation, Offset)> {
+        match &self.phase {
+            Phase::Running(running) => Some((running.incarnation, running.pos)),
+            Phase::AskingBounds { resume, .. } | Phase::AskingFingerprint { resume, .. } => {
+                Some((resume.incarnation, resume.pos))
+            }
+            _ => None,
+        }
+    }
+
+    /// A halted lineage looks at the signal log from time to time: when a claim has moved its position (an operator's `reset` or `gap`,
+    /// or what another process wrote), it recovers as if it had just been owned, all checks included. The cause of the halt itself is
+    /// not tried again, so a lineage cannot flap.
+    fn look(&mut self, mut halted: Box<Halted>, event: Event, actions: &mut Vec<Action>) {
+        match event {
+            Event::Wake if halted.looking == 0 => {
+                halted.looking = LOOK_BACK;
+                actions.push(Action::ReadBack(LOOK_BACK));
+            }
+            Event::ReadBack(read) if halted.looking > 0 => {
+                match find(&read, &self.cluster, &self.topic, self.partition) {
+                    Found::Resume(resume) if Some((resume.incarnation, resume.pos)) > halted.at => {
+                        self.failures = 0;
+                        return self.recover(actions);
+                    }
+                    Found::ReadAll | Found::ReadMore if halted.looking < u64::MAX => {
+                        halted.looking = u64::MAX;
+                        actions.push(Action::ReadBack(u64::MAX));
+                    }
+                    _ => {
+                        halted.looking = 0;
+                        actions.push(Action::WakeAfter(HALTED_LOOK_MS));
+                    }
+                }
+            }
+            _ => {}
+        }
+        self.phase = Phase::Halted(halted);
     }
 
     /// Leaves whatever was under way behind. What is in flight may still land: that is harmless (rule 5).
@@ -397,8 +482,13 @@ impl Machine {
         };
         match find(&read, &self.cluster, &self.topic, self.partition) {
             Found::Resume(resume) => {
+                let whole = read.from_beginning || count == u64::MAX;
                 actions.push(Action::AskFacts);
-                self.phase = Phase::AskingBounds { resume, looks: 0 };
+                self.phase = Phase::AskingBounds {
+                    resume,
+                    whole,
+                    looks: 0,
+                };
             }
             Found::ReadAll => self.ask_read_back(u64::MAX, actions),
             Found::ReadMore if count >= READ_BACK_MAX => self.ask_read_back(u64::MAX, actions),
@@ -442,16 +532,16 @@ impl Machine {
     }
 
     /// Rule 12, first half: the topic is the same and still holds the position.
-    fn bounds(&mut self, resume: Resume, looks: u8, event: Event, actions: &mut Vec<Action>) {
+    fn bounds(&mut self, resume: Resume, whole: bool, looks: u8, event: Event, actions: &mut Vec<Action>) {
         let facts = match event {
             Event::Facts(facts) => facts,
             Event::Wake => {
                 actions.push(Action::AskFacts);
-                self.phase = Phase::AskingBounds { resume, looks };
+                self.phase = Phase::AskingBounds { resume, whole, looks };
                 return;
             }
             _ => {
-                self.phase = Phase::AskingBounds { resume, looks };
+                self.phase = Phase::AskingBounds { resume, whole, looks };
                 return;
             }
         };
@@ -459,43 +549,43 @@ impl Machine {
             actions.push(Action::WakeAfter(BACKOFF_FIRST_MS << looks));
             self.phase = Phase::AskingBounds {
                 resume,
+                whole,
                 looks: looks + 1,
             };
             return;
         }
-        if let Some(failure) = identity_broken(&resume, &facts) {
-            return self.halt(failure.offset(resume.pos), actions);
+        if let Some(mismatch) = Mismatch::of_bounds(&resume, &facts) {
+            return self.mismatched(&resume, whole, &mismatch, actions);
         }
-        match resume.tail {
-            Some(Tail { offset, .. }) if offset >= facts.log_start => {
+        match Mismatch::witness(&resume, &facts) {
+            Some(offset) => {
                 actions.push(Action::AskFingerprint(offset));
-                self.phase = Phase::AskingFingerprint { resume };
+                self.phase = Phase::AskingFingerprint { resume, whole };
             }
-            _ => self.start(resume, actions),
+            None => self.start(resume, actions),
         }
     }
 
     /// Rule 12, second half: the last claimed record is still the same.
-    fn verify(&mut self, resume: Resume, event: Event, actions: &mut Vec<Action>) {
+    fn verify(&mut self, resume: Resume, whole: bool, event: Event, actions: &mut Vec<Action>) {
         let Event::Fingerprint(seen) = event else {
-            self.phase = Phase::AskingFingerprint { resume };
+            self.phase = Phase::AskingFingerprint { resume, whole };
             return;
         };
-        match (seen, resume.tail) {
-            (Some(seen), Some(tail)) if seen != tail.crc32c => {
-                let failure = Failure::halt(format!(
-                    "the record at the end of the last claim has changed: fingerprint `{:08x}` was claimed, `{seen:08x}` is there now",
-                    tail.crc32c
-                ))
-                .offset(tail.offset)
-                .hint(
-                    "the topic was recreated, or acknowledged records were lost by an unclean leader election; \
-                     compare the topic with the warehouse before anything is reset",
-                );
-                self.halt(failure, actions);
-            }
-            _ => self.start(resume, actions),
+        match Mismatch::of_tail(&resume, seen) {
+            Some(mismatch) => self.mismatched(&resume, whole, &mismatch, actions),
+            None => self.start(resume, actions),
         }
+    }
+
+    /// Before a lineage halts, the whole log is read: a paused writer that woke up after a `reset` may have left the last claims, which
+    /// are void, and hide the life that the topic is in.
+    fn mismatched(&mut self, resume: &Resume, whole: bool, mismatch: &Mismatch, actions: &mut Vec<Action>) {
+        if !whole {
+            return self.ask_read_back(u64::MAX, actions);
+        }
+        let at = Some((resume.incarnation, resume.pos));
+        self.halt(mismatch.failure(resume.pos), at, actions);
     }
 
     fn start(&mut self, resume: Resume, actions: &mut Vec<Action>) {
@@ -505,11 +595,66 @@ impl Machine {
             sealed: VecDeque::new(),
             signalling: 0,
             ending: Ending::No,
+            incarnation: resume.incarnation,
+            verifying: Verifying::No,
         });
-        actions.push(Action::Read(Box::new(resume)));
+        actions.extend([Action::Read(Box::new(resume)), Action::WakeAfter(VERIFY_EVERY_MS)]);
+    }
+
+    /// Rule 12 while running: the same questions as at recovery, beside the work. Whatever does not fit is judged by a recovery, which
+    /// starts from the signal log and halts with the reason if it must.
+    fn verify_running(&self, running: &mut Running, event: &Event, actions: &mut Vec<Action>) -> Result<(), ()> {
+        let again = |actions: &mut Vec<Action>| {
+            actions.push(Action::WakeAfter(VERIFY_EVERY_MS));
+            Verifying::No
+        };
+        running.verifying = match (std::mem::replace(&mut running.verifying, Verifying::No), event) {
+            (Verifying::No, Event::Wake) => {
+                actions.push(Action::ReadBack(LOOK_BACK));
+                Verifying::ReadingBack
+            }
+            (Verifying::ReadingBack, Event::ReadBack(read)) => {
+                match find(read, &self.cluster, &self.topic, self.partition) {
+                    Found::Resume(resume) if resume.incarnation > running.incarnation => return Err(()),
+                    Found::Resume(resume) if resume.incarnation == running.incarnation => {
+                        actions.push(Action::AskFacts);
+                        Verifying::AskingBounds(resume)
+                    }
+                    // Only the origin is claimed yet, or void claims fill the end of the log: nothing to compare with.
+                    _ => again(actions),
+                }
+            }
+            (Verifying::AskingBounds(resume), Event::Facts(facts)) => {
+                // Retention may pass a claimed position while later records are read already; that is no hole.
+                let mismatch = Mismatch::of_bounds(&resume, facts);
+                if mismatch.is_some_and(|mismatch| !matches!(mismatch, Mismatch::Hole { .. })) {
+                    return Err(());
+                }
+                match Mismatch::witness(&resume, facts) {
+                    Some(offset) => {
+                        actions.push(Action::AskFingerprint(offset));
+                        Verifying::AskingFingerprint(resume)
+                    }
+                    None => again(actions),
+                }
+            }
+            (Verifying::AskingFingerprint(resume), Event::Fingerprint(seen)) => {
+                if Mismatch::of_tail(&resume, *seen).is_some() {
+                    return Err(());
+                }
+                again(actions)
+            }
+            (unchanged, _) => unchanged,
+        };
+        Ok(())
     }
 
     fn run(&mut self, mut running: Running, event: Event, actions: &mut Vec<Action>) {
+        if self.verify_running(&mut running, &event, actions).is_err() && running.ending == Ending::No {
+            self.phase = Phase::Running(running);
+            self.abandon(actions);
+            return self.ask_read_back(READ_BACK_FIRST, actions);
+        }
         match event {
             Event::Sealed { start, next } => {
                 // A batch that does not continue the last one would be a gap; only a mutant lets it through (rule 7).
@@ -571,7 +716,7 @@ impl Machine {
             Ending::Poison(failure) => {
                 self.generation += 1;
                 actions.push(Action::StopReading);
-                self.halt(failure, actions);
+                self.halt(failure, Some((running.incarnation, running.pos)), actions);
             }
             Ending::Drain { open: false } => {
                 self.generation += 1;
@@ -588,39 +733,6 @@ fn discontinuous(start: Offset) -> Failure {
         "the encoder sealed an object that does not continue the last one; reading again from the signal log",
     )
     .offset(start)
-}
-
-/// Why the topic is not the one that the claim was made about, if so (rule 12).
-fn identity_broken(resume: &Resume, facts: &Facts) -> Option<Failure> {
-    if let (Some(claimed), Some(present)) = (&resume.topic_id, &facts.topic_id)
-        && claimed != present
-    {
-        return Some(
-            Failure::halt(format!(
-                "the topic was recreated: its id was `{claimed}`, now it is `{present}`"
-            ))
-            .hint("what was loaded belongs to the old topic; a new life of it needs a reset by the operator"),
-        );
-    }
-    if resume.pos < facts.log_start {
-        return Some(
-            Failure::halt(format!(
-                "records were deleted before they were read: the topic now begins at offset `{}`",
-                facts.log_start
-            ))
-            .hint("retention has passed the position; raise retention.ms, and accept the gap explicitly if it cannot be filled"),
-        );
-    }
-    if resume.pos > facts.end {
-        return Some(
-            Failure::halt(format!(
-                "the topic ends at offset `{}`, before what was already claimed",
-                facts.end
-            ))
-            .hint("the topic was recreated or lost records by an unclean leader election"),
-        );
-    }
-    None
 }
 
 #[cfg(test)]

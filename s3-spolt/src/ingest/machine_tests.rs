@@ -1,3 +1,5 @@
+use common::claim::Tail;
+
 use super::*;
 
 struct Rig {
@@ -24,7 +26,10 @@ impl Rig {
         rig.on(Event::Owned);
         rig.on(read(false, vec![claim(Kind::Data, 0, pos)]));
         let actions = rig.on(facts(0, 1_000));
-        assert!(matches!(actions[..], [Action::Read(_)]), "{actions:?}");
+        assert!(
+            matches!(actions[..], [Action::Read(_), Action::WakeAfter(VERIFY_EVERY_MS)]),
+            "{actions:?}"
+        );
         rig
     }
 }
@@ -88,7 +93,7 @@ fn a_new_lineage_sends_its_genesis_and_lets_the_log_decide_whose_counts() {
     ));
     let actions = rig.on(facts(30, 100));
     assert!(
-        matches!(&actions[..], [Action::Read(resume)] if resume.pos == Offset(30)),
+        matches!(&actions[..], [Action::Read(resume), Action::WakeAfter(_)] if resume.pos == Offset(30)),
         "{actions:?}"
     );
 }
@@ -167,7 +172,15 @@ fn what_is_before_a_poison_record_is_published_then_the_lineage_halts() {
     assert_eq!(rig.on(stored(20)), [Action::Signal(Offset(20))]);
     let actions = rig.on(Event::Acknowledged);
     assert!(
-        matches!(&actions[..], [Action::Claimed(_), Action::StopReading, Action::Halt(_)]),
+        matches!(
+            &actions[..],
+            [
+                Action::Claimed(_),
+                Action::StopReading,
+                Action::Halt(_),
+                Action::WakeAfter(HALTED_LOOK_MS)
+            ]
+        ),
         "{actions:?}"
     );
     let failure = rig.machine.halted().unwrap().to_string();
@@ -175,7 +188,13 @@ fn what_is_before_a_poison_record_is_published_then_the_lineage_halts() {
         failure.contains("topic `t`") && failure.contains("offset `20`"),
         "{failure}"
     );
-    assert_eq!(rig.on(Event::Wake), []);
+    // The signal log is looked at again, but the record is not.
+    assert_eq!(rig.on(Event::Wake), [Action::ReadBack(LOOK_BACK)]);
+    assert_eq!(
+        rig.on(read(false, vec![claim(Kind::Data, 10, 20)])),
+        [Action::WakeAfter(HALTED_LOOK_MS)]
+    );
+    assert!(rig.machine.halted().is_some());
 }
 
 #[test]
@@ -192,7 +211,7 @@ fn another_topic_of_the_same_name_is_noticed() {
     let resume = |claim: &Claim, answers: Vec<Event>| {
         let mut rig = Rig::new(Start::Earliest);
         rig.on(Event::Owned);
-        rig.on(read(false, vec![claim.clone()]));
+        rig.on(read(true, vec![claim.clone()]));
         answers.into_iter().for_each(|answer| drop(rig.on(answer)));
         rig.machine.halted().map(ToString::to_string)
     };
@@ -217,12 +236,120 @@ fn another_topic_of_the_same_name_is_noticed() {
 fn an_old_end_is_looked_at_again_before_it_is_believed() {
     let mut rig = Rig::new(Start::Earliest);
     rig.on(Event::Owned);
-    rig.on(read(false, vec![claim(Kind::Data, 0, 10)]));
+    rig.on(read(true, vec![claim(Kind::Data, 0, 10)]));
     for _ in 0..BEYOND_END_LOOKS {
         assert!(matches!(rig.on(facts(0, 5))[..], [Action::WakeAfter(_)]));
         assert_eq!(rig.on(Event::Wake), [Action::AskFacts]);
     }
-    assert!(matches!(rig.on(facts(0, 5))[..], [Action::Halt(_)]));
+    assert!(matches!(
+        rig.on(facts(0, 5))[..],
+        [Action::Halt(_), Action::WakeAfter(HALTED_LOOK_MS)]
+    ));
+}
+
+#[test]
+fn a_halted_lineage_goes_on_when_the_operators_claim_is_in_the_log() {
+    let halted_at_10 = || {
+        let mut rig = Rig::new(Start::Earliest);
+        rig.on(Event::Owned);
+        rig.on(read(true, vec![claim(Kind::Data, 0, 10)]));
+        rig.on(facts(12, 100));
+        assert_eq!(rig.machine.phase_name(), "halted");
+        rig
+    };
+    let gap = vec![claim(Kind::Data, 0, 10), claim(Kind::Gap, 10, 12)];
+    let reset = Claim::new(
+        Kind::Reset,
+        &Lineage {
+            incarnation: Incarnation(1),
+            ..lineage()
+        },
+        Offset(12),
+        Offset(12),
+    );
+    for (claims, incarnation) in [(gap, 0), (vec![claim(Kind::Data, 0, 10), reset], 1)] {
+        let mut rig = halted_at_10();
+        assert_eq!(rig.on(Event::Wake), [Action::ReadBack(LOOK_BACK)]);
+        assert_eq!(rig.on(read(true, claims.clone())), [Action::ReadBack(READ_BACK_FIRST)]);
+        assert_eq!(rig.machine.halted(), None);
+        rig.on(read(true, claims));
+        let actions = rig.on(facts(12, 100));
+        assert!(
+            matches!(&actions[..], [Action::Read(resume), _] if resume.pos == Offset(12) && resume.incarnation.0 == incarnation),
+            "{actions:?}"
+        );
+    }
+    // A look that fails is not the last one, and a drain does not wait for it.
+    let mut rig = halted_at_10();
+    rig.on(Event::Wake);
+    assert_eq!(
+        rig.on(Event::Failed(Failure::retry("no broker"))),
+        [Action::WakeAfter(HALTED_LOOK_MS)]
+    );
+    assert_eq!(rig.machine.phase_name(), "halted");
+    assert_eq!(rig.on(Event::Wake), [Action::ReadBack(LOOK_BACK)]);
+    assert_eq!(rig.on(Event::Drain), [Action::Drained]);
+}
+
+#[test]
+fn a_void_claim_at_the_end_of_the_log_does_not_hide_a_reset() {
+    let mut rig = Rig::new(Start::Earliest);
+    rig.on(Event::Owned);
+    let zombie = Claim {
+        topic_id: Some("old".into()),
+        ..claim(Kind::Data, 10, 20)
+    };
+    let reset = Claim {
+        topic_id: Some("id".into()),
+        incarnation: Incarnation(1),
+        ..claim(Kind::Reset, 3, 3)
+    };
+    rig.on(read(false, vec![zombie.clone()]));
+    // The topic is another one than the last claim says, but that claim is not all there is.
+    assert_eq!(rig.on(facts(0, 100)), [Action::ReadBack(u64::MAX)]);
+    rig.on(read(true, vec![claim(Kind::Data, 0, 10), reset, zombie]));
+    let actions = rig.on(facts(0, 100));
+    assert!(
+        matches!(&actions[..], [Action::Read(resume), _] if resume.pos == Offset(3)),
+        "{actions:?}"
+    );
+}
+
+#[test]
+fn a_running_lineage_looks_at_its_topic_again_and_recovers_only_if_something_is_wrong() {
+    let last = Claim {
+        tail: Some(Tail {
+            offset: Offset(29),
+            leader_epoch: None,
+            crc32c: 7,
+        }),
+        ..claim(Kind::Data, 10, 30)
+    };
+    for (answer, fits) in [(Some(7), true), (None, true), (Some(8), false)] {
+        let mut rig = Rig::running_from(10);
+        rig.on(sealed(10, 30));
+        assert_eq!(rig.on(Event::Wake), [Action::ReadBack(LOOK_BACK)]);
+        assert_eq!(rig.on(read(false, vec![last.clone()])), [Action::AskFacts]);
+        assert_eq!(rig.on(facts(0, 1_000)), [Action::AskFingerprint(Offset(29))]);
+        let actions = rig.on(Event::Fingerprint(answer));
+        if fits {
+            assert_eq!(actions, [Action::WakeAfter(VERIFY_EVERY_MS)]);
+            assert_eq!(rig.on(stored(30)), [Action::Signal(Offset(30))]);
+        } else {
+            assert_eq!(
+                actions,
+                [Action::StopReading, Action::Forget, Action::ReadBack(READ_BACK_FIRST)]
+            );
+        }
+    }
+    let mut rig = Rig::running_from(10);
+    rig.on(Event::Wake);
+    rig.on(read(false, vec![last]));
+    let actions = rig.on(facts(0, 20));
+    assert!(
+        actions.contains(&Action::StopReading),
+        "the topic is shorter: {actions:?}"
+    );
 }
 
 #[test]

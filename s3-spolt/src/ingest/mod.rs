@@ -3,5 +3,7 @@
 
 pub mod batch;
 pub mod budget;
+pub mod identity;
 pub mod machine;
+pub mod operator;
 pub mod resume;
