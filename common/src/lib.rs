@@ -14,6 +14,8 @@
 //! | [`row`] | one record in, zero to two CSV rows out |
 //! | [`table`] | Redshift's column types and the forward-only evolution of a table |
 //! | [`manifest`] | COPY manifests |
+//! | [`progress`] | what targets say of themselves: registrations and positions (rules 21, 23) |
+//! | [`horizon`] | what may be collected, and who may still begin (rules 23, 24) |
 //! | [`invariants`] | the protocol's invariants as named predicates |
 //! | [`failure`] | one classification of every failure |
 //! | [`mutant`] | ways of getting the protocol wrong on purpose, for the drills |
@@ -24,10 +26,12 @@ pub mod claim;
 pub mod csv;
 pub mod envelope;
 pub mod failure;
+pub mod horizon;
 pub mod ids;
 pub mod invariants;
 pub mod manifest;
 pub mod mutant;
 pub mod plan;
+pub mod progress;
 pub mod row;
 pub mod table;

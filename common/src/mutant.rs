@@ -17,6 +17,10 @@ pub enum Mutant {
     PipelinedSignalsNoContinuity,
     /// M4: group by schema, checkpoint = maximum.
     GroupBySchema,
+    /// M5: garbage collection of objects that no claim names.
+    CollectUnreferenced,
+    /// M5b: the horizon is where the fastest target stands.
+    HorizonByTheFastest,
     /// M6: no lock and no compare-and-set.
     NoLockNoCompareAndSet,
     /// M7: a claim's start must equal the checkpoint.
@@ -31,13 +35,15 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant with the name that the drills use.
-    pub const ALL: [(Mutant, &'static str); 11] = [
+    pub const ALL: [(Mutant, &'static str); 13] = [
         (Mutant::KeyByFirstOffset, "M1"),
         (Mutant::KeyByFirstOffsetIfAbsent, "M1b"),
         (Mutant::NoContinuityNoTrim, "M2"),
         (Mutant::PipelinedSignals, "M3"),
         (Mutant::PipelinedSignalsNoContinuity, "M3b"),
         (Mutant::GroupBySchema, "M4"),
+        (Mutant::CollectUnreferenced, "M5"),
+        (Mutant::HorizonByTheFastest, "M5b"),
         (Mutant::NoLockNoCompareAndSet, "M6"),
         (Mutant::StartMustEqualCheckpoint, "M7"),
         (Mutant::StartAtFirstRecord, "M8"),

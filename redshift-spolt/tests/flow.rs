@@ -20,7 +20,9 @@ use redshift_spolt::load::names::TableName;
 use redshift_spolt::load::run::{self, Caps, Offer, Pending};
 use redshift_spolt::load::statements::Target;
 use redshift_spolt::warehouse::pool::Pool;
-use runtime::port::{Answer, ObjectStore, Put, PutObject, Result, Session, SqlFailure, Warehouse, World};
+use runtime::port::{
+    Answer, Head, Listing, ObjectStore, Put, PutObject, Result, Session, SqlFailure, Undeleted, Warehouse, World,
+};
 use runtime::readiness::Readiness;
 use support::{bare, data, narrow};
 use tokio::sync::Semaphore;
@@ -99,6 +101,15 @@ impl ObjectStore for FakeStore {
     }
     async fn get(&self, _: &str, key: &str) -> Result<Option<Bytes>> {
         Ok(self.objects.lock().unwrap().get(key).cloned())
+    }
+    async fn head(&self, _: &str) -> Result<Option<Head>> {
+        unreachable!("a load looks at no object")
+    }
+    async fn list(&self, _: &str, _: Option<&str>) -> Result<Listing> {
+        unreachable!("a load lists nothing")
+    }
+    async fn delete(&self, _: &[String]) -> Result<Vec<Undeleted>> {
+        unreachable!("a load deletes nothing")
     }
     fn bucket(&self) -> &str {
         "lake"

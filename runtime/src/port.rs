@@ -1,6 +1,8 @@
 //! The small traits through which the drivers reach the world: Kafka, S3, the warehouse, time and randomness. The daemons use the
 //! real ones of this crate; the simulator puts fakes in their place.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -34,6 +36,49 @@ pub struct PutObject {
     pub metadata: Vec<(String, String)>,
 }
 
+/// What is known of an object without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// When it was written, milliseconds since 1970, by the store's clock.
+    pub modified_ms: i64,
+    /// User metadata.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// One object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Full key in the bucket.
+    pub key: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// When it was written, milliseconds since 1970, by the store's clock.
+    pub modified_ms: i64,
+}
+
+/// One page of a listing, at most 1,000 objects in the order of their keys.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// The objects.
+    pub objects: Vec<Listed>,
+    /// Whether there are more behind the last of them.
+    pub more: bool,
+}
+
+/// An object that was not deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undeleted {
+    /// Its key.
+    pub key: String,
+    /// What the store said.
+    pub reason: String,
+}
+
+/// The most keys that one request deletes.
+pub const DELETE_KEYS_MAX: usize = 1_000;
+
 /// The bucket.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + 'static {
@@ -42,6 +87,13 @@ pub trait ObjectStore: Send + Sync + 'static {
     async fn put_if_absent(&self, object: PutObject) -> Result<Put>;
     /// The whole object, or `None` if there is none.
     async fn get(&self, bucket: &str, key: &str) -> Result<Option<Bytes>>;
+    /// What is known of an object of our own bucket, or `None` if there is none.
+    async fn head(&self, key: &str) -> Result<Option<Head>>;
+    /// The next page of the objects of our own bucket whose key begins with `prefix`, those after the key `after` alone.
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing>;
+    /// Deletes objects of our own bucket, at most [`DELETE_KEYS_MAX`]; one that is not there counts as deleted. Answers with those that
+    /// the store would not delete.
+    async fn delete(&self, keys: &[String]) -> Result<Vec<Undeleted>>;
     /// Name of the bucket that objects are put into.
     fn bucket(&self) -> &str;
     /// Region of that bucket.
@@ -68,11 +120,13 @@ pub struct SignalSlice {
     pub records: Vec<SignalRecord>,
 }
 
-/// The signal log as s3-spolt sees it: read its end, append to it.
+/// The signal log as s3-spolt sees it: read it, append to it. The progress topic is read in the same way.
 #[async_trait]
 pub trait SignalLog: Send + Sync + 'static {
     /// Reads the last `count` records of the partition (fewer if it has fewer); `u64::MAX` reads all.
     async fn read_tail(&self, topic: &str, partition: Partition, count: u64) -> Result<SignalSlice>;
+    /// Reads from `from` (or the first record that exists) on, at most `count` records; less than that means that the end was met.
+    async fn read_from(&self, topic: &str, partition: Partition, from: Offset, count: u64) -> Result<SignalSlice>;
     /// Appends one record and waits until it is acknowledged by all in-sync replicas. An error leaves the outcome unknown
     /// (protocol rule 10).
     async fn append(&self, topic: &str, partition: Partition, key: Vec<u8>, value: Vec<u8>) -> Result<Offset>;

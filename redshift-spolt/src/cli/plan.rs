@@ -7,7 +7,7 @@ use common::claim::{Claim, manifest_key};
 use common::failure::Failure;
 use common::ids::{Offset, Partition};
 use runtime::config::Config;
-use runtime::port::World as _;
+use runtime::port::{SignalLog as _, World as _};
 use runtime::report::Error;
 use runtime::world::RealWorld;
 

@@ -31,26 +31,6 @@ impl KafkaSignalLog {
     pub(super) fn new(pool: Arc<Pool>, producer: KafkaProducer) -> KafkaSignalLog {
         KafkaSignalLog { pool, producer }
     }
-
-    /// Reads from `from` (or the first record that exists) on, at most `count` records; for a loader that walks the log.
-    ///
-    /// # Errors
-    /// Of class retry when the brokers do not answer.
-    pub async fn read_from(&self, topic: &str, partition: Partition, from: Offset, count: u64) -> Result<SignalSlice> {
-        let (topic, context) = (topic.to_owned(), self.pool.context().clone());
-        self.pool
-            .ask("read the signal log", move |consumer| {
-                let (low, end) = bounds(consumer, &context, &topic, partition)?;
-                slice(
-                    consumer,
-                    &context,
-                    &topic,
-                    partition,
-                    (low, from.0.max(low), end, count),
-                )
-            })
-            .await
-    }
 }
 
 #[async_trait]
@@ -63,6 +43,22 @@ impl SignalLog for KafkaSignalLog {
                 let back = i64::try_from(count).unwrap_or(i64::MAX);
                 let start = end.saturating_sub(back).max(low);
                 slice(consumer, &context, &topic, partition, (low, start, end, u64::MAX))
+            })
+            .await
+    }
+
+    async fn read_from(&self, topic: &str, partition: Partition, from: Offset, count: u64) -> Result<SignalSlice> {
+        let (topic, context) = (topic.to_owned(), self.pool.context().clone());
+        self.pool
+            .ask("read the signal log", move |consumer| {
+                let (low, end) = bounds(consumer, &context, &topic, partition)?;
+                slice(
+                    consumer,
+                    &context,
+                    &topic,
+                    partition,
+                    (low, from.0.max(low), end, count),
+                )
             })
             .await
     }

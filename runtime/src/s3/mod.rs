@@ -19,13 +19,14 @@ use aws_sdk_s3::config::{
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use bytes::Bytes;
 use common::failure::Failure;
 use metrics::{counter, histogram};
 use tracing::warn;
 
 use crate::config::S3Config;
-use crate::port::{ObjectStore, Put, PutObject, Result, World};
+use crate::port::{Head, Listed, Listing, ObjectStore, Put, PutObject, Result, Undeleted, World};
 use crate::readiness::Readiness;
 use crate::registry::causes;
 use crate::retry::REQUESTS;
@@ -204,6 +205,81 @@ impl S3Store {
             .map_err(|error| Failure::retry(format!("get the object: {}", causes(&error))).key(key))
     }
 
+    async fn head_once(&self, key: &str) -> Result<Option<Head>> {
+        let begun = Instant::now();
+        let request = self.client.head_object().bucket(&self.bucket).key(key);
+        let answer = match request.send().await {
+            // An answer to HEAD has no body and so no code.
+            Err(error) if is_not_found(&error) => {
+                self.count("head", "absent", begun);
+                self.readiness.ok(PART);
+                return Ok(None);
+            }
+            answer => answer,
+        };
+        let found = self
+            .judge("look at the object", "head", begun, answer)
+            .map_err(|failure| failure.key(key))?;
+        Ok(Some(Head {
+            bytes: size(found.content_length()),
+            modified_ms: millis(found.last_modified()),
+            metadata: found.metadata.into_iter().flatten().collect(),
+        }))
+    }
+
+    async fn list_once(&self, prefix: &str, after: Option<&str>) -> Result<Listing> {
+        let begun = Instant::now();
+        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
+        let answer = request.set_start_after(after.map(str::to_owned)).send().await;
+        let page = self
+            .judge("list objects", "list", begun, answer)
+            .map_err(|failure| failure.key(prefix))?;
+        let more = page.is_truncated().unwrap_or(false);
+        let listed = |object: aws_sdk_s3::types::Object| {
+            let (bytes, modified_ms) = (size(object.size()), millis(object.last_modified()));
+            object.key.map(|key| Listed {
+                key,
+                bytes,
+                modified_ms,
+            })
+        };
+        Ok(Listing {
+            objects: page.contents.into_iter().flatten().filter_map(listed).collect(),
+            more,
+        })
+    }
+
+    async fn delete_once(&self, keys: &[String]) -> Result<Vec<Undeleted>> {
+        let begun = Instant::now();
+        let identifiers = keys
+            .iter()
+            .map(|key| ObjectIdentifier::builder().key(key).build())
+            .collect::<std::result::Result<Vec<_>, _>>();
+        let request =
+            identifiers.and_then(|identifiers| Delete::builder().set_objects(Some(identifiers)).quiet(true).build());
+        let request = request.map_err(|error| Failure::stop(format!("delete objects: {error}")))?;
+        let answer = self
+            .client
+            .delete_objects()
+            .bucket(&self.bucket)
+            .delete(request)
+            .send()
+            .await;
+        let done = self.judge("delete objects", "delete", begun, answer)?;
+        let refused = done.errors.into_iter().flatten();
+        Ok(refused
+            .filter(|error| error.code() != Some("NoSuchKey"))
+            .map(|error| Undeleted {
+                reason: format!(
+                    "{}: {}",
+                    error.code().unwrap_or_default(),
+                    error.message().unwrap_or_default()
+                ),
+                key: error.key.unwrap_or_default(),
+            })
+            .collect())
+    }
+
     async fn repeat<T, F: Future<Output = Result<T>>>(&self, attempt: impl FnMut() -> F) -> Result<T> {
         REQUESTS.repeat(&*self.world, self.retry_for, attempt).await
     }
@@ -240,6 +316,21 @@ impl S3Store {
     }
 }
 
+fn is_not_found<E>(error: &SdkError<E>) -> bool {
+    error
+        .raw_response()
+        .is_some_and(|response| response.status().as_u16() == 404)
+}
+
+fn size(length: Option<i64>) -> u64 {
+    length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0)
+}
+
+/// A time that the store does not tell counts as now-or-later: nothing is taken for old.
+fn millis(time: Option<&aws_sdk_s3::primitives::DateTime>) -> i64 {
+    time.and_then(|time| time.to_millis().ok()).unwrap_or(i64::MAX)
+}
+
 #[async_trait]
 impl ObjectStore for S3Store {
     async fn put_if_absent(&self, object: PutObject) -> Result<Put> {
@@ -249,6 +340,21 @@ impl ObjectStore for S3Store {
 
     async fn get(&self, bucket: &str, key: &str) -> Result<Option<Bytes>> {
         self.repeat(|| self.get_once(bucket, key)).await
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<Head>> {
+        self.repeat(|| self.head_once(key)).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing> {
+        self.repeat(|| self.list_once(prefix, after)).await
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<Vec<Undeleted>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.repeat(|| self.delete_once(keys)).await
     }
 
     fn bucket(&self) -> &str {

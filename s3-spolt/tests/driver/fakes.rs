@@ -12,14 +12,17 @@ use common::failure::Failure;
 use common::ids::{Offset, Partition};
 use common::row::{Record, Settings};
 use runtime::port::{
-    ObjectStore, PartitionFacts, Put, PutObject, Registry, Result, SignalLog, SignalRecord, SignalSlice, Upstream,
-    World,
+    Head, Listed, Listing, ObjectStore, PartitionFacts, Put, PutObject, Registry, Result, SignalLog, SignalRecord,
+    SignalSlice, Undeleted, Upstream, World,
 };
 use s3_spolt::driver::fetch::{Fetched, Fetcher};
 use s3_spolt::driver::topics::{Topic, Topics};
 
 pub const TOPIC: &str = "t";
 pub const SCHEMA: &str = r#"{"type":"record","name":"r","fields":[{"name":"id","type":"long"}]}"#;
+
+/// Objects of one page of a listing: few, so that tests turn pages.
+const PAGE: usize = 3;
 
 /// A record: offset, key, value.
 pub type Stored = (i64, Option<Vec<u8>>, Option<Vec<u8>>);
@@ -122,6 +125,40 @@ impl ObjectStore for Outside {
         Ok(self.objects.lock().unwrap().get(key).map(|(body, _)| body.clone()))
     }
 
+    async fn head(&self, key: &str) -> Result<Option<Head>> {
+        let objects = self.objects.lock().unwrap();
+        Ok(objects.get(key).map(|(body, metadata)| Head {
+            bytes: body.len() as u64,
+            modified_ms: 0,
+            metadata: metadata.iter().cloned().collect(),
+        }))
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing> {
+        let objects = self.objects.lock().unwrap();
+        let behind = objects.range(after.unwrap_or_default().to_owned()..);
+        let wanted = behind.filter(|(key, _)| key.starts_with(prefix) && Some(key.as_str()) != after);
+        let mut objects: Vec<Listed> = wanted
+            .take(PAGE + 1)
+            .map(|(key, (body, _))| Listed {
+                key: key.clone(),
+                bytes: body.len() as u64,
+                modified_ms: 0,
+            })
+            .collect();
+        let more = objects.len() > PAGE;
+        objects.truncate(PAGE);
+        Ok(Listing { objects, more })
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<Vec<Undeleted>> {
+        let mut objects = self.objects.lock().unwrap();
+        for key in keys {
+            objects.remove(key);
+        }
+        Ok(Vec::new())
+    }
+
     fn bucket(&self) -> &str {
         "bucket"
     }
@@ -147,6 +184,13 @@ impl SignalLog for Outside {
             end: Offset(log.len() as i64),
             records,
         })
+    }
+
+    async fn read_from(&self, topic: &str, partition: Partition, from: Offset, count: u64) -> Result<SignalSlice> {
+        let mut slice = self.read_tail(topic, partition, u64::MAX).await?;
+        slice.records.retain(|record| record.offset >= from);
+        slice.records.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+        Ok(slice)
     }
 
     async fn append(&self, _: &str, partition: Partition, _: Vec<u8>, value: Vec<u8>) -> Result<Offset> {

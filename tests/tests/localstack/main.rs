@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::failure::Class;
+use futures::StreamExt as _;
 use runtime::config::S3Config;
 use runtime::port::{ObjectStore, Put, PutObject};
 use runtime::readiness::Readiness;
@@ -140,4 +141,73 @@ async fn an_endpoint_that_is_away_is_tried_again_until_it_is_back() {
     proxy.refused().await;
     proxy.reopen();
     assert_eq!(waiting.await.unwrap(), Ok(Put::Created));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_are_listed_page_by_page_looked_at_and_deleted() {
+    let parts = Parts::from_env();
+    let bucket = bucket(&parts).await;
+    let store = Arc::new(store(&parts.s3, &bucket).await);
+    let puts = (0..1_003).map(|number| {
+        let store = store.clone();
+        async move {
+            store
+                .put_if_absent(object(&format!("p/t/{number:04}"), "content"))
+                .await
+        }
+    });
+    for result in futures::stream::iter(puts)
+        .buffer_unordered(32)
+        .collect::<Vec<_>>()
+        .await
+    {
+        assert_eq!(result, Ok(Put::Created));
+    }
+    store.put_if_absent(object("p/tt/0000", "other topic")).await.unwrap();
+
+    let first = store.list("p/t/", None).await.unwrap();
+    assert_eq!((first.objects.len(), first.more), (1_000, true));
+    let last = first.objects.last().unwrap().key.clone();
+    let second = store.list("p/t/", Some(&last)).await.unwrap();
+    assert_eq!((second.objects.len(), second.more), (3, false));
+    let all: Vec<String> = first
+        .objects
+        .iter()
+        .chain(&second.objects)
+        .map(|listed| listed.key.clone())
+        .collect();
+    let expected: Vec<String> = (0..1_003).map(|number| format!("p/t/{number:04}")).collect();
+    assert_eq!(all, expected);
+
+    let head = store.head("p/t/0007").await.unwrap().unwrap();
+    assert_eq!((head.bytes, head.metadata["spolt-claim"].as_str()), (7, r#"{"v":1}"#));
+    assert_eq!(head.modified_ms / 1_000, first.objects[7].modified_ms / 1_000);
+    assert_eq!(store.head("p/t/none").await, Ok(None));
+
+    // What is not there counts as deleted; what was not named stays.
+    let named: Vec<String> = all[..999].iter().cloned().chain(["p/t/none".to_owned()]).collect();
+    assert_eq!(store.delete(&named).await, Ok(Vec::new()));
+    assert_eq!(store.delete(&[]).await, Ok(Vec::new()));
+    let left = store.list("p/", None).await.unwrap();
+    let left: Vec<&str> = left.objects.iter().map(|listed| listed.key.as_str()).collect();
+    assert_eq!(left, ["p/t/0999", "p/t/1000", "p/t/1001", "p/t/1002", "p/tt/0000"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listing_looking_and_deleting_are_repeated_like_a_put() {
+    let parts = Parts::from_env();
+    let bucket = bucket(&parts).await;
+    let proxy = Proxy::start(&parts.s3).await;
+    let store = store(&proxy.url, &bucket).await;
+    store.put_if_absent(object("p/a", "content")).await.unwrap();
+    let troubles = || vec![Fault::Status(503), Fault::Silence];
+    proxy.plan(troubles());
+    assert_eq!(store.head("p/a").await.unwrap().unwrap().bytes, 7);
+    proxy.plan(troubles());
+    assert_eq!(store.list("p/", None).await.unwrap().objects.len(), 1);
+    // The second request deletes what the first, whose answer was lost, has deleted already.
+    proxy.plan(vec![Fault::Status(500), Fault::AnswerLost]);
+    assert_eq!(store.delete(&["p/a".to_owned()]).await, Ok(Vec::new()));
+    assert_eq!(store.head("p/a").await, Ok(None));
+    assert_eq!(proxy.requests(), 3 + 1);
 }
