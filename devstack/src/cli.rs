@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -45,6 +45,16 @@ enum Command {
     Produce(Produce),
     /// The whole path: parts, input, both daemons, comparison with the truth.
     Quickstart(Quickstart),
+    /// Crash drills on the real parts: `devstack drill --help`.
+    #[command(disable_help_flag = true)]
+    Drill(Drill),
+}
+
+/// Handed on as they are, so that this program needs nothing of what the drills are made of.
+#[derive(Args)]
+struct Drill {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<std::ffi::OsString>,
 }
 
 #[derive(Args)]
@@ -159,6 +169,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Down(args) => down(&args),
         Command::Status(args) => status(&args),
         Command::Produce(args) => produce(args).await,
+        Command::Drill(args) => drill(&args),
         Command::Quickstart(args) if args.action.is_some() => down(&args.home),
         Command::Quickstart(args) => quickstart(args).await,
         Command::Fetch(args) => {
@@ -231,6 +242,20 @@ async fn quickstart(args: Quickstart) -> Result<ExitCode> {
     };
     let equal = devstack::quickstart::run(Home::open(&args.home.home)?, &Progress::detect(), request).await?;
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Becomes the program of the drills.
+fn drill(args: &Drill) -> Result<ExitCode> {
+    use std::os::unix::process::CommandExt;
+    let program = binaries()?.join("devstack-drill");
+    if !program.is_file() {
+        bail!(
+            "the drills are not built: `{}` is not there\nhint: cargo build --release --workspace --features drills --bins",
+            program.display()
+        );
+    }
+    let error = std::process::Command::new(&program).args(&args.arguments).exec();
+    Err(error).with_context(|| format!("cannot run `{}`", program.display()))
 }
 
 fn folder() -> String {

@@ -11,19 +11,9 @@ pub struct Daemon {
     log: PathBuf,
 }
 
-/// Folder of the binaries: that of the test binary's target.
+/// The binary of this name: beside this program, or in `$SPOLT_BIN`.
 pub(crate) fn binary(name: &str) -> PathBuf {
-    let this = std::env::current_exe().expect("a test knows its own path");
-    let folder = this
-        .ancestors()
-        .find(|folder| folder.ends_with("release") || folder.ends_with("debug"));
-    let path = folder.expect("tests run from a cargo target folder").join(name);
-    assert!(
-        path.exists(),
-        "`{}` is missing\nhint: cargo build --release --bins",
-        path.display()
-    );
-    path
+    devstack::daemon::binary(name).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 /// Runs a command of a daemon to its end: whether it succeeded, and what it printed.
@@ -50,6 +40,15 @@ impl Daemon {
     /// When it cannot be started.
     #[must_use]
     pub fn start(name: &str, config: &Path) -> Daemon {
+        Daemon::start_with(name, config, &[])
+    }
+
+    /// The same with further variables in its environment.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_with(name: &str, config: &Path, env: &[(String, String)]) -> Daemon {
         static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let log = config.with_extension(format!("{name}.{number}.log"));
@@ -57,6 +56,7 @@ impl Daemon {
         let child = Command::new(binary(name))
             .args(["run", "--config"])
             .arg(config)
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a file handle can be cloned"))
             .stderr(file)
@@ -118,6 +118,12 @@ impl Daemon {
     /// When the child cannot be asked.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child can be asked").is_none()
+    }
+
+    /// Process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Everything logged so far.

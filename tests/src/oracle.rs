@@ -6,6 +6,7 @@ use std::time::Duration;
 use apache_avro::types::Value;
 use apache_avro::{Schema, from_avro_datum};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
 /// A record as read back.
@@ -21,7 +22,7 @@ pub struct Seen {
     pub value: Option<Vec<u8>>,
 }
 
-/// Reads a topic from its beginning to its present end.
+/// Reads a topic from its beginning to its present end, as committed readers see it: what transactions aborted is left out.
 ///
 /// # Panics
 /// When the broker does not answer.
@@ -32,44 +33,56 @@ pub fn replay(bootstrap: &str, topic: &str) -> Vec<Seen> {
         .set("group.id", "oracle")
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_committed")
+        // The last offset may be a transaction's marker, which nobody sees: the end of a partition is what the broker says it is.
+        .set("enable.partition.eof", "true")
         .create()
         .expect("a consumer can be made");
     let wait = Duration::from_secs(20);
     let metadata = consumer.fetch_metadata(Some(topic), wait).expect("metadata arrives");
-    let mut left: BTreeMap<i32, i64> = BTreeMap::new();
+    let mut left: BTreeSet<i32> = BTreeSet::new();
     let mut list = TopicPartitionList::new();
     for partition in metadata.topics()[0].partitions() {
-        let (_, end) = consumer
-            .fetch_watermarks(topic, partition.id(), wait)
-            .expect("watermarks arrive");
-        if end > 0 {
-            left.insert(partition.id(), end);
-            list.add_partition_offset(topic, partition.id(), Offset::Beginning)
-                .expect("an offset can be set");
-        }
+        left.insert(partition.id());
+        list.add_partition_offset(topic, partition.id(), Offset::Beginning)
+            .expect("an offset can be set");
     }
     consumer.assign(&list).expect("partitions can be assigned");
     let mut seen = Vec::new();
     while !left.is_empty() {
-        let message = consumer
-            .poll(wait)
-            .expect("a message arrives in time")
-            .expect("the message is whole");
-        if left
-            .get(&message.partition())
-            .is_some_and(|end| message.offset() + 1 >= *end)
-        {
-            left.remove(&message.partition());
+        match consumer.poll(wait).expect("the broker answers in time") {
+            Err(KafkaError::PartitionEOF(partition)) => {
+                left.remove(&partition);
+            }
+            message => {
+                let message = message.expect("the message is whole");
+                seen.push(Seen {
+                    partition: message.partition(),
+                    offset: message.offset(),
+                    key: message.key().map(<[u8]>::to_vec),
+                    value: message.payload().map(<[u8]>::to_vec),
+                });
+            }
         }
-        seen.push(Seen {
-            partition: message.partition(),
-            offset: message.offset(),
-            key: message.key().map(<[u8]>::to_vec),
-            value: message.payload().map(<[u8]>::to_vec),
-        });
     }
     seen.sort_by_key(|record| (record.partition, record.offset));
     seen
+}
+
+/// Whether there is a topic of this name.
+///
+/// # Panics
+/// When the broker does not answer.
+#[must_use]
+pub fn exists(bootstrap: &str, topic: &str) -> bool {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .create()
+        .expect("a consumer can be made");
+    let metadata = consumer
+        .fetch_metadata(None, Duration::from_secs(20))
+        .expect("metadata arrives");
+    metadata.topics().iter().any(|known| known.name() == topic)
 }
 
 /// The offset that a group has committed for a partition, as lag tools see it.

@@ -1,7 +1,7 @@
 //! One test's own corner of the real parts: a bucket, topics, schemas, a target schema, configuration files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use apache_avro::Schema;
@@ -19,7 +19,35 @@ use crate::oracle::{self, Cells, Change};
 use crate::parts::Parts;
 use crate::source;
 use crate::wait::until;
-use crate::warehouse::Warehouse;
+use crate::warehouse::{Row, Warehouse};
+
+/// Where a rig keeps its files.
+enum Folder {
+    /// Gone with the rig.
+    Passing(tempfile::TempDir),
+    /// Somebody else's, who may keep it.
+    Kept(PathBuf),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Folder::Passing(folder) => folder.path(),
+            Folder::Kept(folder) => folder,
+        }
+    }
+}
+
+/// Addresses at which one daemon finds the parts: those of the stack, or of something in between that misbehaves.
+#[derive(Debug, Clone)]
+pub struct Via {
+    /// Kafka, host:port.
+    pub kafka: String,
+    /// S3 endpoint.
+    pub s3: String,
+    /// The warehouse, as a `postgresql://` URL.
+    pub redshift: String,
+}
 
 /// See the module.
 pub struct Rig {
@@ -29,25 +57,45 @@ pub struct Rig {
     pub name: String,
     /// Bucket of this test.
     pub bucket: String,
-    folder: tempfile::TempDir,
+    folder: Folder,
     schemas: BTreeMap<u32, Schema>,
+    /// Rows after which an object is cut.
+    pub cut_rows: usize,
+    /// Age after which an object is cut, as the configuration has it.
+    pub cut_age: String,
+    /// Folder of the bucket below which everything lies; none if empty.
+    pub prefix: String,
     /// Further lines of the configuration, appended at its end.
     pub extra_config: String,
     /// Lines of `[s3_spolt]` beside those that every test has.
     pub extra_s3_spolt: String,
+    /// Lines of `[s3]` beside those that every test has.
+    pub extra_s3: String,
     /// Endpoint of S3 for the daemons, if not LocalStack itself.
     pub s3_endpoint: Option<String>,
 }
 
-/// A client for LocalStack.
+fn region() -> String {
+    std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".to_owned())
+}
+
+/// A client for the object store, with the credentials of the environment; LocalStack takes any.
 #[must_use]
 pub fn s3_client(endpoint: &str) -> aws_sdk_s3::Client {
+    let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let credentials = Credentials::new(
+        get("AWS_ACCESS_KEY_ID").unwrap_or_else(|| "test".to_owned()),
+        get("AWS_SECRET_ACCESS_KEY").unwrap_or_else(|| "test".to_owned()),
+        get("AWS_SESSION_TOKEN"),
+        None,
+        "tests",
+    );
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
+        .region(Region::new(region()))
         .endpoint_url(endpoint)
         .force_path_style(true)
-        .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+        .credentials_provider(credentials)
         .build();
     aws_sdk_s3::Client::from_conf(config)
 }
@@ -97,25 +145,44 @@ impl Rig {
     /// # Panics
     /// When a part does not answer.
     pub async fn new(test: &str) -> Rig {
-        let parts = Parts::from_env();
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        Rig::of(Parts::from_env(), test, Folder::Passing(folder)).await
+    }
+
+    /// A fresh corner of these parts, with its files in a folder that stays.
+    ///
+    /// # Panics
+    /// When a part does not answer.
+    pub async fn kept(parts: Parts, test: &str, folder: PathBuf) -> Rig {
+        Rig::of(parts, test, Folder::Kept(folder)).await
+    }
+
+    async fn of(parts: Parts, test: &str, folder: Folder) -> Rig {
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let name = format!("{test}_{}", &unique[..8]);
-        let bucket = name.replace('_', "-");
-        s3_client(&parts.s3)
-            .create_bucket()
-            .bucket(&bucket)
-            .send()
-            .await
-            .expect("the bucket can be created");
-        let folder = tempfile::tempdir().expect("a folder can be made");
+        let own = std::env::var("SPOLT_S3_BUCKET")
+            .ok()
+            .filter(|bucket| !bucket.is_empty());
+        let (bucket, prefix) = match own {
+            Some(bucket) => (bucket, format!("drills/{name}")),
+            None => (name.replace('_', "-"), String::new()),
+        };
+        if prefix.is_empty() {
+            let created = s3_client(&parts.s3).create_bucket().bucket(&bucket).send().await;
+            created.expect("the bucket can be created");
+        }
         Rig {
             parts,
             name,
             bucket,
             folder,
+            prefix,
+            cut_rows: 2_000,
+            cut_age: "300ms".to_owned(),
             schemas: BTreeMap::new(),
             extra_config: String::new(),
             extra_s3_spolt: String::new(),
+            extra_s3: String::new(),
             s3_endpoint: None,
         }
     }
@@ -259,11 +326,24 @@ impl Rig {
     /// When the file cannot be written.
     #[must_use]
     pub fn config(&self, file: &str, target: &str, redshift_url: &str) -> PathBuf {
-        let url: tokio_postgres::Config = redshift_url.parse().expect("a postgresql:// URL");
+        let via = Via {
+            kafka: self.parts.kafka.clone(),
+            s3: self.s3_endpoint.clone().unwrap_or_else(|| self.parts.s3.clone()),
+            redshift: redshift_url.to_owned(),
+        };
+        self.config_via(file, target, &via)
+    }
+
+    /// The same for a daemon that finds the parts elsewhere.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    #[must_use]
+    pub fn config_via(&self, file: &str, target: &str, via: &Via) -> PathBuf {
+        let url: tokio_postgres::Config = via.redshift.parse().expect("a postgresql:// URL");
         let tokio_postgres::config::Host::Tcp(host) = &url.get_hosts()[0] else {
             panic!("a TCP host")
         };
-        let endpoint = self.s3_endpoint.as_deref().unwrap_or(&self.parts.s3);
         let text = format!(
             r#"
 [kafka]
@@ -276,8 +356,10 @@ allow_unsafe_topics = true
 url = "{registry}"
 [s3]
 bucket = "{bucket}"
-region = "us-east-1"
+prefix = "{prefix}"
+region = "{region}"
 endpoint = "{endpoint}"
+{s3}
 path_style = true
 [signals]
 replication_factor = 1
@@ -288,8 +370,8 @@ level = "info"
 topics = ['^src\.{name}\..*']
 group_id = "s3-{name}"
 http = "127.0.0.1:0"
-cut_rows = 2000
-cut_age = "300ms"
+cut_rows = {cut_rows}
+cut_age = "{cut_age}"
 memory = "128MiB"
 encode_threads = 2
 {s3_spolt}
@@ -310,7 +392,13 @@ iam_role = "default"
 state_schema = "state_{name}"
 {extra}
 "#,
-            kafka = self.parts.kafka,
+            kafka = via.kafka,
+            endpoint = via.s3,
+            prefix = self.prefix,
+            region = region(),
+            cut_rows = self.cut_rows,
+            cut_age = self.cut_age,
+            s3 = self.extra_s3,
             registry = self.parts.registry,
             bucket = self.bucket,
             name = self.name,
@@ -358,9 +446,16 @@ state_schema = "state_{name}"
 
     /// Waits until the upsert table of a topic equals the truth, row by row, column by column, origin columns included.
     pub async fn upserted(&self, redshift_url: &str, table: &str) {
+        let (sql, expected) = self.upserted_rows(table);
+        self.equals(redshift_url, table, &sql, expected).await;
+    }
+
+    /// What the upsert table of a topic must hold now, and the query that must answer it.
+    #[must_use]
+    pub fn upserted_rows(&self, table: &str) -> (String, Vec<Row>) {
         let changes = self.changes(&self.topic(table));
         let columns = oracle::columns(&changes);
-        let expected: Vec<Vec<Option<String>>> = oracle::survivors(&changes)
+        let expected: Vec<Row> = oracle::survivors(&changes)
             .values()
             .map(|change| line(change, &columns))
             .collect();
@@ -370,11 +465,18 @@ state_schema = "state_{name}"
             list.join(", "),
             self.name
         );
-        self.equals(redshift_url, table, &sql, expected).await;
+        (sql, expected)
     }
 
     /// Waits until the append table of a topic holds every change exactly once.
     pub async fn appended(&self, redshift_url: &str, table: &str) {
+        let (sql, expected) = self.appended_rows(table);
+        self.equals(redshift_url, table, &sql, expected).await;
+    }
+
+    /// What the append table of a topic must hold now, and the query that must answer it.
+    #[must_use]
+    pub fn appended_rows(&self, table: &str) -> (String, Vec<Row>) {
         let changes = self.changes(&self.topic(table));
         let columns = oracle::columns(&changes);
         let with_op = |change: &Change| {
@@ -390,7 +492,7 @@ state_schema = "state_{name}"
             list.join(", "),
             self.name
         );
-        self.equals(redshift_url, table, &sql, expected).await;
+        (sql, expected)
     }
 
     /// Every prefix of the signal log of a topic leaves no gap (invariants I2, I3), and every claim's object lies on S3.
@@ -465,25 +567,32 @@ state_schema = "state_{name}"
     }
 
     /// Waits until a query answers these rows.
-    pub async fn equals(&self, redshift_url: &str, table: &str, sql: &str, expected: Vec<Vec<Option<String>>>) {
+    pub async fn equals(&self, redshift_url: &str, table: &str, sql: &str, expected: Vec<Row>) {
         let warehouse = Warehouse::connect(redshift_url).await;
         until(&format!("table `{table}` equals the truth"), async || {
-            let rows = warehouse.rows(sql).await?;
-            if rows == expected {
-                return Ok(());
-            }
-            let first = rows.iter().zip(&expected).position(|(row, wanted)| row != wanted);
-            let at = first.unwrap_or(rows.len().min(expected.len()));
-            Err(format!(
-                "{} rows of {}, the first that differs:\n  is     {:?}\n  should {:?}",
-                rows.len(),
-                expected.len(),
-                rows.get(at),
-                expected.get(at)
-            ))
+            difference(&warehouse.rows(sql).await?, &expected)
         })
         .await;
     }
+}
+
+/// Whether the rows are those expected.
+///
+/// # Errors
+/// With the first that differs.
+pub fn difference(rows: &[Row], expected: &[Row]) -> Result<(), String> {
+    if rows == expected {
+        return Ok(());
+    }
+    let first = rows.iter().zip(expected).position(|(row, wanted)| row != wanted);
+    let at = first.unwrap_or(rows.len().min(expected.len()));
+    Err(format!(
+        "{} rows of {}, the first that differs:\n  is     {:?}\n  should {:?}",
+        rows.len(),
+        expected.len(),
+        rows.get(at),
+        expected.get(at)
+    ))
 }
 
 fn line(change: &Change, columns: &BTreeSet<String>) -> Vec<Option<String>> {

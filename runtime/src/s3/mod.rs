@@ -22,6 +22,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use bytes::Bytes;
 use common::failure::Failure;
+use common::mutant::Mutant;
 use metrics::{counter, histogram};
 use tracing::warn;
 
@@ -334,8 +335,8 @@ fn millis(time: Option<&aws_sdk_s3::primitives::DateTime>) -> i64 {
 #[async_trait]
 impl ObjectStore for S3Store {
     async fn put_if_absent(&self, object: PutObject) -> Result<Put> {
-        self.repeat(|| self.put_once(&object, self.conditional.load(Ordering::Relaxed)))
-            .await
+        let conditional = || self.conditional.load(Ordering::Relaxed) && !Mutant::KeyByFirstOffset.is_on();
+        self.repeat(|| self.put_once(&object, conditional())).await
     }
 
     async fn get(&self, bucket: &str, key: &str) -> Result<Option<Bytes>> {

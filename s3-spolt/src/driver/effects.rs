@@ -10,7 +10,7 @@ use common::failure::Failure;
 use common::ids::{Partition, SchemaId};
 use common::plan::{Plan, PlanId};
 use runtime::failpoint;
-use runtime::port::{ObjectStore, PutObject, Registry, SignalLog, SignalRecord, Upstream, World};
+use runtime::port::{ObjectStore, Put, PutObject, Registry, SignalLog, SignalRecord, Upstream, World};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
@@ -92,6 +92,7 @@ impl Effects {
         mut claim: Claim,
     ) -> Result<Event, Failure> {
         self.sign(&mut claim);
+        failpoint::hit("C2").await?;
         self.append(topic, partition, &claim).await?;
         failpoint::hit("C3").await?;
         Ok(Event::GenesisAppended)
@@ -153,9 +154,10 @@ impl Effects {
 
     /// Sends a signal and waits for its acknowledgement (rule 9).
     pub async fn signal(&self, topic: &Topic, partition: Partition, claim: &Claim) -> Result<Event, Failure> {
-        failpoint::hit("C10").await?;
+        failpoint::hit_for("C10", &topic.name).await?;
         self.append(topic, partition, claim).await?;
         failpoint::hit("C12").await?;
+        failpoint::hit("C13").await?;
         Ok(Event::Acknowledged)
     }
 
@@ -246,11 +248,10 @@ async fn put(
         content_type,
         metadata,
     };
-    store
-        .put_if_absent(object)
-        .await
-        .map_err(|failure| failure.key(key))
-        .map(drop)
+    if store.put_if_absent(object).await.map_err(|failure| failure.key(key))? == Put::Existed {
+        failpoint::hit("C9").await?;
+    }
+    Ok(())
 }
 
 /// Appends a claim to its signal partition and waits for the acknowledgement.

@@ -1,0 +1,156 @@
+//! The workload of a drill: two topics that change all the time, fed by one thread until the drill says that it is enough.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use spolt_tests::rig::produce;
+use spolt_tests::source::{Change, Column, Source};
+
+/// Changes of a topic in one round: a few for each partition, so that a drill sees many small objects.
+const CHANGES: usize = 24;
+
+/// Pause between rounds.
+const ROUND: Duration = Duration::from_millis(80);
+
+/// Every so many rounds the changes come in a transaction, and every other of those is aborted: markers and ghosts occupy offsets.
+const TRANSACTION_EVERY: u32 = 4;
+
+/// The round from which rows have one more column.
+pub const EVOLVES_AT: u32 = 30;
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// One topic that is fed.
+pub struct Feed {
+    /// Its name.
+    pub topic: String,
+    /// Where its changes come from.
+    pub source: Source,
+    /// Schema and columns from [`EVOLVES_AT`] on.
+    pub later: (u32, Vec<Column>),
+}
+
+/// Running workload.
+pub struct Flow {
+    stop: Arc<AtomicBool>,
+    rounds: Arc<AtomicU32>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Flow {
+    /// Starts to feed the topics.
+    #[must_use]
+    pub fn start(bootstrap: &str, name: &str, feeds: Vec<Feed>) -> Flow {
+        let (stop, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let (own_stop, own_rounds) = (Arc::clone(&stop), Arc::clone(&rounds));
+        let (bootstrap, name) = (bootstrap.to_owned(), name.to_owned());
+        let thread = std::thread::spawn(move || feed(&bootstrap, &name, feeds, &own_stop, &own_rounds));
+        Flow {
+            stop,
+            rounds,
+            thread: Some(thread),
+        }
+    }
+
+    /// Rounds produced and acknowledged so far.
+    #[must_use]
+    pub fn rounds(&self) -> u32 {
+        self.rounds.load(Ordering::Relaxed)
+    }
+
+    /// Waits for so many more rounds.
+    ///
+    /// # Errors
+    /// When the workload has stopped by itself.
+    pub async fn go_on(&self, rounds: u32) -> Result<()> {
+        let end = self.rounds() + rounds;
+        self.reach(end).await
+    }
+
+    /// Waits for the round of this number.
+    ///
+    /// # Errors
+    /// When the workload has stopped by itself.
+    pub async fn reach(&self, round: u32) -> Result<()> {
+        while self.rounds() < round {
+            if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+                anyhow::bail!("the workload has ended by itself");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Stops the workload; everything produced is acknowledged.
+    ///
+    /// # Errors
+    /// What the workload met.
+    pub async fn finish(mut self) -> Result<u32> {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await?;
+            joined.map_err(|_| anyhow::anyhow!("the workload panicked"))??;
+        }
+        Ok(self.rounds())
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn feed(bootstrap: &str, name: &str, mut feeds: Vec<Feed>, stop: &AtomicBool, rounds: &AtomicU32) -> Result<()> {
+    let transactional: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("transactional.id", format!("drill-{name}"))
+        .create()
+        .context("a transactional producer")?;
+    transactional.init_transactions(TIMEOUT).context("begin transactions")?;
+    for round in 1.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        for feed in &mut feeds {
+            if round == EVOLVES_AT {
+                feed.source.evolve(feed.later.0, &feed.later.1);
+            }
+            let changes = feed.source.changes(CHANGES);
+            if round % TRANSACTION_EVERY == 0 {
+                let aborted = (round / TRANSACTION_EVERY) % 2 == 1;
+                transaction(&transactional, &feed.topic, &changes, aborted)?;
+            } else {
+                produce(bootstrap, &feed.topic, &changes);
+            }
+        }
+        rounds.store(round, Ordering::Relaxed);
+        std::thread::sleep(ROUND);
+    }
+    Ok(())
+}
+
+fn transaction(producer: &BaseProducer, topic: &str, changes: &[Change], aborted: bool) -> Result<()> {
+    producer.begin_transaction().context("begin a transaction")?;
+    for change in changes {
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic)
+            .partition(change.partition)
+            .key(&change.key);
+        record.payload = change.value.as_deref();
+        if let Err((error, _)) = producer.send(record) {
+            return Err(error).context("send in a transaction");
+        }
+    }
+    if aborted {
+        // What is aborted has to be in the log first, or it would leave no trace there.
+        producer.flush(TIMEOUT).context("flush a transaction")?;
+        producer.abort_transaction(TIMEOUT).context("abort a transaction")
+    } else {
+        producer.commit_transaction(TIMEOUT).context("commit a transaction")
+    }
+}
