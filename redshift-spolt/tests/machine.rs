@@ -348,3 +348,54 @@ fn a_failure_that_could_be_anybodys_is_separated_by_lineage() {
     );
     assert_eq!(next, [Partition(1)], "the other goes on");
 }
+
+#[test]
+fn an_added_partition_goes_on_by_itself_when_its_increase_is_in_force() {
+    use redshift_spolt::load::growth;
+    use redshift_spolt::load::state::TableRow;
+    let (mut machine, mut actions) = ready(limits(10));
+    let row = |partitions, grown| {
+        Some(TableRow {
+            serial: 1,
+            generation: "g".into(),
+            plan: None,
+            partitions: Some(partitions),
+            grown,
+        })
+    };
+    let table = row(1, vec![]).unwrap();
+    machine.step(0, signal(1, 0, bare(Kind::Genesis, 1, 0, 0)), &mut actions);
+    machine.step(50, Event::Tick, &mut actions);
+    actions.clear();
+    let replanned = Outcome::Replan;
+    machine.step(51, Event::Loaded(replanned), &mut actions);
+    let state = |table| State {
+        table,
+        ..State::default()
+    };
+    machine.step(52, Event::State(state(Some(table))), &mut actions);
+    machine.step(99, Event::Tick, &mut actions);
+    actions.clear();
+    let halt = Outcome::Halt {
+        failure: growth::waiting(TOPIC, Partition(1), 1),
+        partition: Some(Partition(1)),
+        separable: true,
+    };
+    machine.step(100, Event::Loaded(halt), &mut actions);
+    assert!(actions.contains(&Action::WakeAt(30_100)), "{actions:?}");
+    actions.clear();
+    machine.step(30_100, Event::Tick, &mut actions);
+    assert_eq!(actions, [Action::ReadState]);
+    // Accepted, but an old partition has not passed its barrier yet.
+    machine.step(30_101, Event::State(state(row(1, vec![]))), &mut actions);
+    assert!(machine.view().lineages[&Partition(1)].halted.is_some());
+    actions.clear();
+    machine.step(60_200, Event::Tick, &mut actions);
+    machine.step(60_201, Event::State(state(row(2, vec![1]))), &mut actions);
+    assert_eq!(machine.view().lineages[&Partition(1)].halted, None);
+    let again = Action::ReadSignals {
+        partition: Partition(1),
+        from: None,
+    };
+    assert!(actions.contains(&again), "{actions:?}");
+}

@@ -72,6 +72,7 @@ fn row(plan: Option<&Plan>) -> TableRow {
         generation: "first".into(),
         plan: plan.map(Plan::id),
         partitions: Some(6),
+        grown: Vec::new(),
     }
 }
 
@@ -196,6 +197,13 @@ fn scripts() -> Vec<(&'static str, Script)> {
             };
             compiled(Mode::Upsert, &truncated(), Some(&alone), Some(&narrow), &[])
         }),
+        ("grown_upsert", {
+            let grown = TableRow {
+                grown: vec![1, 2],
+                ..row.clone()
+            };
+            compiled(Mode::Upsert, &later, Some(&grown), Some(&narrow), &narrow_catalog())
+        }),
         (
             "no_rows",
             compiled(Mode::Upsert, &skips, Some(&row), Some(&narrow), &[]),
@@ -259,7 +267,7 @@ fn the_order_is_that_of_rule_17() {
         Purpose::CreateTarget | Purpose::AddColumn | Purpose::FillDefault => 5,
         Purpose::CreateStage => 6,
         Purpose::Copy | Purpose::CountRows => 7,
-        Purpose::Trim => 8,
+        Purpose::Trim | Purpose::FindConflict => 8,
         Purpose::FillUnchanged | Purpose::CountUnchanged | Purpose::EmptyTarget => 9,
         Purpose::DeleteTarget => 10,
         Purpose::InsertTarget => 11,

@@ -1,4 +1,4 @@
-//! The front door: `run`, `check`, `plan`, `status`.
+//! The front door: `run`, `check`, `plan`, `accept-partitions`, `status`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,6 +18,7 @@ use crate::load::run::Caps;
 use crate::load::sql::literal;
 use crate::load::statements::Target;
 
+mod accept;
 mod check;
 mod open;
 mod plan;
@@ -45,6 +46,14 @@ enum Command {
     Plan {
         /// The upstream topic.
         topic: String,
+    },
+    /// Apply partitions that were added to a topic whose table has a key; only shows what it would do unless --apply is given.
+    AcceptPartitions {
+        /// The upstream topic.
+        topic: String,
+        /// Do it: every producer writes to all partitions.
+        #[arg(long)]
+        apply: bool,
     },
     /// Print checkpoints and lag of every table.
     Status {
@@ -80,6 +89,7 @@ async fn execute(arguments: Arguments) -> Result<(), Error> {
         Command::Run => run::run(config, settings).await,
         Command::Check => check::check(config, settings).await,
         Command::Plan { topic } => plan::plan(config, settings, &topic).await,
+        Command::AcceptPartitions { topic, apply } => accept::accept(config, settings, &topic, apply).await,
         Command::Status { json } => status::status(config, settings, json).await,
     }
 }

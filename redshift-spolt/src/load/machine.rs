@@ -37,6 +37,9 @@ const BACKOFF_MS: i64 = 500;
 /// The longest wait between tries: an outage of hours costs one try a minute.
 const BACKOFF_MAX_MS: i64 = 60_000;
 
+/// While the lineage of an added partition waits, the state is read again this often, milliseconds: an operator may have accepted it.
+const ADDED_LOOK_MS: i64 = 30_000;
+
 /// Claims beyond a gap that a lineage keeps in memory until what is missing arrives; what comes after them is read again then.
 const AHEAD_MAX: usize = 1_000;
 
@@ -201,6 +204,8 @@ pub struct Machine {
     separate: bool,
     paused: bool,
     waiting: Waiting,
+    /// When the state is read again for the sake of added partitions that wait.
+    look_at: Option<i64>,
 }
 
 /// What waits over all lineages.
@@ -232,6 +237,7 @@ impl Machine {
             separate: false,
             paused: false,
             waiting: Waiting::default(),
+            look_at: None,
         }
     }
 
@@ -252,6 +258,7 @@ impl Machine {
             Event::Tick => self.tick(now_ms, actions),
         }
         self.start_load(now_ms, actions);
+        self.look_again(now_ms, actions);
         self.regulate(actions);
     }
 
@@ -263,8 +270,31 @@ impl Machine {
                 actions.push(Action::ReadState);
             }
             Phase::Backoff { until } => actions.push(Action::WakeAt(until)),
+            Phase::Idle { .. } if self.look_at.is_some_and(|at| now_ms >= at) => {
+                self.look_at = None;
+                self.phase = Phase::Reading;
+                actions.push(Action::ReadState);
+            }
             _ => {}
         }
+    }
+
+    /// Partitions that were added to a keyed table and wait for an operator (rule 13).
+    fn added(&self) -> impl Iterator<Item = Partition> {
+        let count = self.row.as_ref().and_then(|row| row.partitions);
+        let halted = self.sources.iter().filter(|(_, source)| source.halted.is_some());
+        halted
+            .map(|(partition, _)| *partition)
+            .filter(move |partition| count.is_some_and(|count| i64::from(partition.0) >= i64::from(count)))
+    }
+
+    /// Wakes the table to read its state while an added partition waits.
+    fn look_again(&mut self, now_ms: i64, actions: &mut Vec<Action>) {
+        if !matches!(self.phase, Phase::Idle { .. }) || self.added().next().is_none() {
+            return;
+        }
+        let at = *self.look_at.get_or_insert(now_ms + ADDED_LOOK_MS);
+        actions.push(Action::WakeAt(at));
     }
 
     fn partitions_known(&mut self, count: i32, actions: &mut Vec<Action>) {
@@ -284,7 +314,14 @@ impl Machine {
         if self.phase != Phase::Reading {
             return;
         }
+        let waited: Vec<Partition> = self.added().collect();
         self.row.clone_from(&state.table);
+        self.look_at = None;
+        let still: Vec<Partition> = self.added().collect();
+        for partition in waited.into_iter().filter(|partition| !still.contains(partition)) {
+            // Accepted, and the old partitions have caught up: it begins as if it had just been seen.
+            self.sources.remove(&partition);
+        }
         self.phase = Phase::Idle { not_before: now_ms };
         let partitions: Vec<Partition> = (0..self.partitions)
             .map(Partition)

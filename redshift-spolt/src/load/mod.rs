@@ -7,13 +7,17 @@
 //! | [`run`] | which claims go into one transaction, and in which COPY statements (rule 16) |
 //! | [`state`] | the table's state rows: their layout, their reading, their first creation (rule 14) |
 //! | [`names`] | topic -> table -> state tables |
+//! | [`growth`] | when partitions that were added to a keyed topic are applied (rules 13, 20) |
+//! | [`conflict`] | a key whose changes lie in two partitions (rule 20) |
 //! | [`evolve`] | what the target lacks (forward only) |
 //! | [`statements`] | the transaction as an ordered list of statements with what each must answer (rule 17) |
 //! | [`unchanged`] | values that the source left out (rule 25) |
 //! | [`outcome`] | what an answer of the warehouse means (rule 18, redshift.md 8.5) |
 //! | [`sql`] | identifiers and literals |
 
+pub mod conflict;
 pub mod evolve;
+pub mod growth;
 pub mod machine;
 pub mod names;
 pub mod outcome;

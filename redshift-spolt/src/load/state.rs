@@ -1,7 +1,8 @@
 //! A target table's state rows (rule 14): their layout, how they are read, and what they say.
 //!
 //! Per target table there are two tables in the state schema. `{schema}__{table}__state` has one row of kind `lineage` per source
-//! partition (a reset moves its incarnation) and one row of kind `table`. `{schema}__{table}__ledger` has one row per applied claim.
+//! partition (a reset moves its incarnation), one row of kind `table`, and
+//! one row of kind `barrier` per old partition of an accepted increase of their number. `{schema}__{table}__ledger` has one row per applied claim.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use common::ids::{Incarnation, Offset, Partition};
 use common::plan::PlanId;
 use runtime::port::Answer;
 
+use super::growth::Increase;
 use super::names::TableName;
 use super::sql::fill;
 
@@ -37,8 +39,10 @@ pub struct TableRow {
     /// Plan that has all columns that were ever loaded; `None` before the first rows.
     pub plan: Option<PlanId>,
     /// Partitions that the topic had when the table's first lineage began, as the genesis claims say; those added later do not share
-    /// the order of the others (rule 13).
+    /// the order of the others (rule 13), until an operator accepts them and their barriers are passed.
     pub partitions: Option<u32>,
+    /// How many partitions there were before each increase that is in force, in order: a key may have moved across these borders.
+    pub grown: Vec<u32>,
 }
 
 /// All of a table's state.
@@ -48,6 +52,8 @@ pub struct State {
     pub lineages: BTreeMap<Partition, Checkpoint>,
     /// `None` before the first load.
     pub table: Option<TableRow>,
+    /// Increases of the number of partitions that an operator accepted, the smallest first.
+    pub increases: Vec<Increase>,
 }
 
 /// Statements about the state tables of one target table.
@@ -102,6 +108,7 @@ impl State {
     /// When a row is malformed, or a lineage or the table has more than one row: then nothing may be applied by them.
     pub fn parse(answer: &Answer) -> Result<State, Failure> {
         let mut state = State::default();
+        let mut increases: BTreeMap<u32, BTreeMap<Partition, Position>> = BTreeMap::new();
         for row in &answer.rows {
             let malformed = || Failure::halt(format!("state row is malformed: `{row:?}`")).hint(BY_HAND);
             let text = |index: usize| row.get(index).and_then(Option::as_deref);
@@ -110,24 +117,32 @@ impl State {
                     .and_then(|text| text.parse::<i64>().ok())
                     .ok_or_else(malformed)
             };
+            let partition = || i32::try_from(number(4)?).map(Partition).map_err(|_| malformed());
+            let position = || {
+                Ok::<Position, Failure>(Position {
+                    incarnation: Incarnation(u32::try_from(number(3)?).map_err(|_| malformed())?),
+                    next: Offset(number(5)?),
+                })
+            };
             match text(0) {
+                Some("barrier") => {
+                    let count = u32::try_from(number(10)?).map_err(|_| malformed())?;
+                    increases.entry(count).or_default().insert(partition()?, position()?);
+                }
                 Some("table") => {
                     let table = TableRow {
                         serial: number(6)?,
                         generation: text(7).unwrap_or_default().to_owned(),
                         plan: text(8).map(|plan| PlanId(plan.to_owned())),
                         partitions: text(10).and_then(|count| count.parse().ok()),
+                        grown: Vec::new(),
                     };
                     if state.table.replace(table).is_some() {
                         return Err(Failure::halt("the state has more than one row of kind `table`").hint(BY_HAND));
                     }
                 }
                 Some("lineage") => {
-                    let partition = Partition(i32::try_from(number(4)?).map_err(|_| malformed())?);
-                    let position = Position {
-                        incarnation: Incarnation(u32::try_from(number(3)?).map_err(|_| malformed())?),
-                        next: Offset(number(5)?),
-                    };
+                    let (partition, position) = (partition()?, position()?);
                     let checkpoint = Checkpoint {
                         cluster: text(1).ok_or_else(malformed)?.to_owned(),
                         topic: text(2).ok_or_else(malformed)?.to_owned(),
@@ -147,7 +162,25 @@ impl State {
                 _ => return Err(malformed()),
             }
         }
+        state.increases = increases
+            .into_iter()
+            .map(|(count, barriers)| Increase { count, barriers })
+            .collect();
+        state.settle();
         Ok(state)
+    }
+
+    /// Increases whose barriers are passed are in force: what the table's row says of the number of partitions is raised by them.
+    fn settle(&mut self) {
+        let Some(row) = &mut self.table else { return };
+        for increase in &self.increases {
+            let written = row.partitions.is_some_and(|count| count >= increase.count);
+            if !written && !increase.passed(&self.lineages) {
+                return;
+            }
+            row.partitions = row.partitions.max(Some(increase.count));
+            row.grown.push(increase.before());
+        }
     }
 }
 
@@ -179,6 +212,18 @@ mod tests {
         );
         let table = state.table.unwrap();
         assert_eq!((table.plan, table.partitions), (Some(PlanId("p".into())), Some(6)));
+        let mut grown = answer.clone();
+        for barrier in ["barrier|c|t|0|3|18|-|-|-|-|8", "barrier|c|t|0|3|17|-|-|-|-|7"] {
+            grown.rows.push(row(barrier));
+        }
+        let state = State::parse(&grown).unwrap();
+        assert_eq!(state.increases.len(), 2);
+        let table = state.table.unwrap();
+        assert_eq!(
+            (table.partitions, table.grown),
+            (Some(7), vec![1]),
+            "the second barrier is ahead"
+        );
         let doubled = Answer {
             rows: vec![row(lineage), row(lineage)],
             affected: 2,

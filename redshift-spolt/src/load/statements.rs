@@ -12,7 +12,9 @@ use common::mutant::Mutant;
 use common::plan::{META_COLUMNS, Plan, PlanId};
 use common::table::ColumnType;
 
+use super::conflict;
 use super::evolve::{self, Mode, Present, Wanted};
+use super::growth;
 use super::names::TableName;
 use super::run::{Group, LoadPlan, Run};
 use super::sql::{fill, identifier, literal, timestamp};
@@ -59,6 +61,8 @@ pub enum Purpose {
     CountRows,
     /// Removes staged rows that are applied already.
     Trim,
+    /// Asks for a key that lies in two partitions.
+    FindConflict,
     /// Gives values to columns that a row leaves out as unchanged.
     FillUnchanged,
     /// Asks whether a row still lacks one.
@@ -94,6 +98,7 @@ impl Purpose {
             Purpose::Begin | Purpose::Lock | Purpose::ReadState | Purpose::ReadCatalog => "lock",
             Purpose::CreateStage | Purpose::Copy | Purpose::CountRows => "copy",
             Purpose::Trim
+            | Purpose::FindConflict
             | Purpose::FillUnchanged
             | Purpose::CountUnchanged
             | Purpose::EmptyTarget
@@ -117,6 +122,8 @@ pub enum Expect {
     Catalog(Vec<Present>),
     /// So many rows in the last COPY, else a claim is untrue.
     CopyCount(u64),
+    /// No row, else a key lies in two partitions.
+    NoConflict,
     /// No row, else a value that the source left out is nowhere to be had.
     NoneLeft,
     /// So many rows touched, else the compare-and-set failed.
@@ -268,6 +275,7 @@ fn next_row(facts: &Facts<'_>, plan: &Plan) -> TableRow {
             .table_row
             .and_then(|row| row.partitions)
             .or_else(|| born_with(facts.load)),
+        grown: facts.table_row.map_or_else(Vec::new, |row| row.grown.clone()),
     }
 }
 
@@ -280,22 +288,15 @@ fn born_with(load: &LoadPlan) -> Option<u32> {
         .min()
 }
 
-/// Rule 13 in its simplest form: where rows have a key, a partition that was added later halts, since a key that moved to it has its
-/// older changes in another partition, and the two have no order.
+/// Rule 13: where rows have a key, a partition that was added later waits until an operator has accepted it and the old ones have passed
+/// their barriers (`growth`).
 fn refuse_added_partitions(load: &LoadPlan, partitions: Option<u32>) -> Result<(), Failure> {
     let Some(count) = partitions else { return Ok(()) };
     let added = load
         .runs
         .iter()
         .find(|run| i64::from(run.partition.0) >= i64::from(count));
-    added.map_or(Ok(()), |run| {
-        Err(Failure::halt(format!(
-            "the partition was added after the table began with `{count}`, so the order of a key's changes is not known"
-        ))
-        .topic(&run.topic)
-        .partition(run.partition)
-        .hint("load the topic into a new table from its beginning, or keep every change with mode = \"append\""))
-    })
+    added.map_or(Ok(()), |run| Err(growth::waiting(&run.topic, run.partition, count)))
 }
 
 /// Rule 26: a truncate lies in one partition, and what the others hold has no order against it.
@@ -568,6 +569,9 @@ fn merge(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: &[Wanted
         );
     }
     let keys: Vec<&Wanted> = columns.iter().filter(|column| column.key).collect();
+    if mode == Mode::Upsert {
+        conflicts(out, facts, &stage, &table, &keys);
+    }
     let marked = unchanged::marked(facts.load);
     if mode == Mode::Upsert && !marked.is_empty() {
         for sql in unchanged::fill(&stage, &table, columns, &marked) {
@@ -593,6 +597,23 @@ fn merge(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: &[Wanted
         Expect::Done,
     );
     out.add(Purpose::DropStage, format!("DROP TABLE {stage}"), Expect::Done);
+}
+
+/// Rule 20, where the topic has more than one partition.
+fn conflicts(out: &mut Writer, facts: &Facts<'_>, stage: &str, table: &str, keys: &[&Wanted]) {
+    let row = facts.table_row;
+    let partitions = row.and_then(|row| row.partitions).or_else(|| born_with(facts.load));
+    if partitions == Some(1) {
+        return;
+    }
+    if let Some(sql) = conflict::in_stage(facts.load, stage, keys) {
+        out.add(Purpose::FindConflict, sql, Expect::NoConflict);
+    }
+    if facts.known.is_some() {
+        let grown = row.map_or(&[][..], |row| &row.grown);
+        let sql = conflict::with_target(stage, table, keys, &value, grown);
+        out.add(Purpose::FindConflict, sql, Expect::NoConflict);
+    }
 }
 
 /// Upsert keeps the last (offset, seq) of each key and thereby one of equal rows; a changelog keeps one row per (partition, offset,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use runtime::failpoint;
 use runtime::port::{Answer, Session, SqlFailure, World};
 
+use crate::load::conflict;
 use crate::load::evolve;
 use crate::load::machine::Outcome;
 use crate::load::outcome::{Meaning, meaning};
@@ -175,6 +176,7 @@ fn check(statement: &Statement, answer: &Answer, load: &LoadPlan, row: Option<&T
                 separable: true,
             })
         }
+        Expect::NoConflict => conflict::found(answer, load).map_or(Ok(()), stop),
         Expect::NoneLeft => left_out(answer, load).map_or(Ok(()), stop),
         Expect::Affected(expected) if answer.affected == *expected => Ok(()),
         Expect::Affected(_) if matches!(statement.purpose, Purpose::Checkpoint | Purpose::TableRow) => {

@@ -92,6 +92,7 @@ impl Warehouse {
             generation: "g".into(),
             plan: None,
             partitions: None,
+            grown: Vec::new(),
         };
         self.state.table = Some(row.clone());
         Some(row)

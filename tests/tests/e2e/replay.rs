@@ -154,4 +154,60 @@ async fn a_partition_added_to_a_keyed_topic_halts_with_the_reason_and_the_others
         vec![vec![Some((before + more.len()).to_string())]],
     )
     .await;
+
+    // The operator's word, and the new partition is applied behind all that could be older.
+    let (done, preview) = rig.command("redshift-spolt", &["accept-partitions", &topic]);
+    assert!(
+        done && preview.contains("2 partitions are applied, the topic has 3")
+            && preview.contains("partition 1: applied up to"),
+        "{preview}"
+    );
+    let (done, said) = rig.command("redshift-spolt", &["accept-partitions", &topic, "--apply"]);
+    assert!(done && said.contains("Accepted."), "{said}");
+    rig.upserted(&rig.parts.redshift, "orders").await;
+    let (done, said) = rig.command("redshift-spolt", &["accept-partitions", &topic]);
+    assert!(!done && said.contains("all `3` partitions are applied"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_two_partitions_halts_with_the_key_and_both() {
+    let mut rig = Rig::new("conflict").await;
+    let topic = rig.topic("orders");
+    let mut orders = rig.source("orders", 2, 35).await;
+    let _writer = rig.start_s3_spolt();
+    let loader = rig.start_redshift_spolt();
+    let changes = orders.changes(1_000);
+    rig.produce(&topic, &changes);
+    rig.upserted(&rig.parts.redshift, "orders").await;
+    // The last change of a key that lives, once more and in the other partition.
+    let of_first: Vec<_> = changes.into_iter().filter(|change| change.partition == 0).collect();
+    let last = |key: &[u8]| of_first.iter().rev().find(|change| change.key == key).unwrap();
+    let lives = of_first.iter().find(|change| last(&change.key).value.is_some());
+    let astray = last(&lives.unwrap().key).clone();
+    rig.produce(&topic, &[spolt_tests::source::Change { partition: 1, ..astray }]);
+    until("partition 1 has halted", async || {
+        let log = loader.log();
+        if log.contains("ERROR") && log.contains("has changes in partitions `0` and `1`") {
+            Ok(())
+        } else {
+            Err(loader.log_tail())
+        }
+    })
+    .await;
+    let more: Vec<_> = orders
+        .changes(500)
+        .into_iter()
+        .filter(|change| change.partition == 0)
+        .collect();
+    rig.produce(&topic, &more);
+    let end = oracle::replay(&rig.parts.kafka, &topic)
+        .iter()
+        .filter(|seen| seen.partition == 0)
+        .count();
+    let sql = format!(
+        "SELECT next_offset FROM \"state_{0}\".\"{0}__orders__state\" WHERE kind = 'lineage' AND \"partition\" = 0",
+        rig.name
+    );
+    rig.equals(&rig.parts.redshift, "orders", &sql, vec![vec![Some(end.to_string())]])
+        .await;
 }
