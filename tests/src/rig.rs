@@ -71,6 +71,8 @@ pub struct Rig {
     pub extra_s3_spolt: String,
     /// Lines of `[s3]` beside those that every test has.
     pub extra_s3: String,
+    /// Lines of `[redshift_spolt]` beside those that every test has.
+    pub extra_redshift_spolt: String,
     /// Endpoint of S3 for the daemons, if not LocalStack itself.
     pub s3_endpoint: Option<String>,
 }
@@ -183,6 +185,7 @@ impl Rig {
             extra_config: String::new(),
             extra_s3_spolt: String::new(),
             extra_s3: String::new(),
+            extra_redshift_spolt: String::new(),
             s3_endpoint: None,
         }
     }
@@ -380,6 +383,7 @@ target = "{target}"
 group_id = "loader-{name}-{{target}}"
 http = "127.0.0.1:0"
 load_age = "200ms"
+{redshift_spolt}
 [redshift_spolt.connection]
 host = "{host}"
 port = {port}
@@ -403,6 +407,7 @@ state_schema = "state_{name}"
             bucket = self.bucket,
             name = self.name,
             s3_spolt = self.extra_s3_spolt,
+            redshift_spolt = self.extra_redshift_spolt,
             port = url.get_ports().first().copied().unwrap_or(5439),
             database = url.get_dbname().unwrap_or("dev"),
             user = url.get_user().unwrap_or("spolt"),

@@ -20,6 +20,7 @@ use crate::driver::{Shared, plans, watch};
 use crate::load::names::TableName;
 use crate::warehouse::pool::Pool;
 use crate::warehouse::session::Redshift;
+use crate::warehouse::takeover::Takeover;
 
 /// Everything that reaches the world.
 pub(crate) struct World {
@@ -38,6 +39,26 @@ pub(crate) async fn world(config: &Config, settings: &Settings, readiness: &Read
         store: Arc::new(store),
         warehouse: Arc::new(warehouse),
     })
+}
+
+/// The same for a loader: its sessions carry its serial, and end what an older loader left hanging on a lock (rule 18).
+pub(crate) fn as_loader(world: World, settings: &Settings) -> World {
+    let own = &settings.own;
+    if own.takeover_after.is_zero() {
+        return world;
+    }
+    let takeover = Takeover::new(
+        Redshift::new(own.connection.clone(), &own.target),
+        &own.target,
+        (&own.tables.state_schema, own.tables.create_schemas),
+        // Before the server ends the wait by itself.
+        own.takeover_after.min(own.connection.statement_timeout / 2),
+        Arc::new(RealWorld),
+    );
+    World {
+        warehouse: Arc::new(takeover),
+        ..world
+    }
 }
 
 /// What all tables of the process share.

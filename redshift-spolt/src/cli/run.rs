@@ -33,7 +33,7 @@ pub(super) async fn run(config: Config, settings: Settings) -> Result<(), Error>
     tasks::stop_on_signal(stop.clone())?;
     let readiness = readiness();
     readiness.register(GROUP);
-    let world = open::world(&config, &settings, &readiness).await?;
+    let world = open::as_loader(open::world(&config, &settings, &readiness).await?, &settings);
     let shared = open::shared(&config, &settings, &world, &readiness)?;
     let state = {
         let shared = Arc::clone(&shared);

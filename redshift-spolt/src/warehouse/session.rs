@@ -1,7 +1,7 @@
 //! Sessions over tokio-postgres. Only the simple-query protocol is spoken: no types are looked up, nothing is prepared (redshift.md 5.1).
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use tokio_postgres::config::SslMode as PgSslMode;
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, SimpleQueryMessage};
 use tracing::debug;
 
+use super::takeover::session_name;
 use super::tls;
 
 /// Idle time before the first keepalive, and between them: NAT tables forget idle connections after a few minutes (redshift.md 5.3).
@@ -25,30 +26,38 @@ const ANSWER_GRACE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Redshift {
     connection: ConnectionConfig,
-    application: String,
-    serial: AtomicU64,
+    target: String,
+    loader: AtomicI64,
+    number: AtomicU64,
 }
 
 impl Redshift {
-    /// Sessions named `redshift-spolt/{target}/{serial}`.
+    /// Sessions named `redshift-spolt/{target}/{loader}/{number}`; the loader is 0 until [`Redshift::name_sessions_after`] says which.
     #[must_use]
     pub fn new(connection: ConnectionConfig, target: &str) -> Redshift {
         Redshift {
             connection,
-            application: format!("redshift-spolt/{target}"),
-            serial: AtomicU64::new(1),
+            target: target.to_owned(),
+            loader: AtomicI64::new(0),
+            number: AtomicU64::new(1),
         }
+    }
+
+    /// Sessions opened from now on carry this loader's serial.
+    pub fn name_sessions_after(&self, loader: i64) {
+        self.loader.store(loader, Ordering::Relaxed);
     }
 
     fn config(&self) -> Result<tokio_postgres::Config, SqlFailure> {
         let mut config = tokio_postgres::Config::new();
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let name = session_name(&self.target, self.loader.load(Ordering::Relaxed), number);
         config
             .host(&self.connection.host)
             .port(self.connection.port)
             .dbname(&self.connection.database)
             .user(&self.connection.user)
-            .application_name(format!("{}/{serial}", self.application))
+            .application_name(name)
             .connect_timeout(self.connection.connect_timeout)
             .keepalives(true)
             .keepalives_idle(KEEPALIVE)

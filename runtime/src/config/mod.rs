@@ -224,6 +224,8 @@ pub struct RedshiftSpoltConfig {
     pub load_bytes_max: Size,
     /// Tables that load at once.
     pub parallel_loads: usize,
+    /// How long a loader waits for a state table's lock before it ends sessions of older loaders that hold it; zero for never.
+    pub takeover_after: Duration,
     /// From SIGTERM to exit.
     pub shutdown: Duration,
     /// `[redshift_spolt.connection]`

@@ -7,6 +7,7 @@ mod crash;
 mod debezium;
 mod evolve;
 mod faults;
+mod operator;
 mod outside;
 mod pairs;
 mod path;

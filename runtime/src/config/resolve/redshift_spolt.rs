@@ -57,6 +57,7 @@ pub(super) fn redshift_spolt(section: Section<'_>, shared: Option<&TopicSelectio
         section.wrong("load_bytes_max", message, "what starts a load must fit into one");
     }
     let parallel_loads = at_least_one(&section, "parallel_loads", section.or("parallel_loads", 4_usize));
+    let takeover_after = section.or("takeover_after", Duration::from_secs(300));
     let shutdown = positive(&section, "shutdown", section.or("shutdown", Duration::from_secs(30)));
     let connection = connection(section.section("connection"));
     let copy = copy(section.section("copy"));
@@ -75,6 +76,7 @@ pub(super) fn redshift_spolt(section: Section<'_>, shared: Option<&TopicSelectio
         load_rows_max,
         load_bytes_max,
         parallel_loads,
+        takeover_after,
         shutdown,
         connection,
         copy,
