@@ -57,3 +57,10 @@ build_programs() {
   # The whole workspace at once: features are then the same as for the tests, and nothing is built twice.
   cargo build --release --locked --workspace --bins
 }
+
+# Builds what tries to break them: the model, the simulator, the drills, and the daemons with failpoints under names of their own.
+build_proof() {
+  say "building the model, the simulator, the drills and the daemons with failpoints"
+  cargo build --release --locked --workspace --features drills \
+    --bin model --bin simulator --bin devstack-drill --bin s3-spolt-drills --bin redshift-spolt-drills
+}
