@@ -12,9 +12,11 @@
 //! | [`evolve`] | what the target lacks (forward only) |
 //! | [`statements`] | the transaction as an ordered list of statements with what each must answer (rule 17) |
 //! | [`unchanged`] | values that the source left out (rule 25) |
+//! | [`check`] | whether the load goes on after an answer (rule 17) |
 //! | [`outcome`] | what an answer of the warehouse means (rule 18, redshift.md 8.5) |
 //! | [`sql`] | identifiers and literals |
 
+pub mod check;
 pub mod conflict;
 pub mod evolve;
 pub mod growth;

@@ -3,6 +3,7 @@
 use common::failure::{Class, Failure};
 use runtime::port::SqlFailure;
 
+use super::machine::Outcome;
 use super::statements::Purpose;
 
 /// What a failed statement says about the load.
@@ -26,6 +27,22 @@ impl Meaning {
             Meaning::Retry(failure) | Meaning::BadData(failure) | Meaning::Untrue(failure) | Meaning::Halt(failure) => {
                 failure
             }
+        }
+    }
+}
+
+impl Meaning {
+    /// What the load comes to. Untrue objects and bad data are blamed on the lineage that brought them, once it is loaded alone.
+    #[must_use]
+    pub fn outcome(self) -> Outcome {
+        let separable = matches!(self, Meaning::BadData(_) | Meaning::Untrue(_));
+        match self {
+            Meaning::Retry(failure) => Outcome::Retry(failure),
+            Meaning::BadData(failure) | Meaning::Untrue(failure) | Meaning::Halt(failure) => Outcome::Halt {
+                failure,
+                partition: None,
+                separable,
+            },
         }
     }
 }

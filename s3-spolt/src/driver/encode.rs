@@ -437,7 +437,7 @@ impl Open {
         body.shrink_to_fit();
         let mut held = shared.memory.reserve();
         held.set(body.len());
-        let kind = if self.batch.rows > 0 { Kind::Data } else { Kind::Skip };
+        let kind = self.batch.kind();
         let sealed = self.claim(shared, kind, Bytes::from(body), reason, held);
         self.say(say, Said::Sealed(Box::new(sealed)));
         Ok(())
@@ -473,19 +473,11 @@ impl Open {
         let plan = self.encoder.plan().cloned();
         let mut claim = Claim {
             topic_id: self.reading.topic_id.clone(),
-            first: batch.first,
-            last: batch.tail.map(|tail| tail.offset),
-            records: batch.records,
-            rows: batch.rows,
-            skipped: batch.skipped,
             plan: plan.as_ref().map(|plan| plan.id()),
             schemas: self.stats.schemas_seen(),
-            min_time_ms: batch.times_ms.map(|(earliest, _)| earliest),
-            max_time_ms: batch.times_ms.map(|(_, latest)| latest),
-            tail: self.last_tail,
             writer: shared.place.writer.clone(),
             build: shared.place.build.clone(),
-            ..Claim::new(kind, lineage, batch.start, batch.next)
+            ..batch.claim(kind, lineage, self.last_tail)
         };
         let key = if kind == Kind::Data {
             let settings = &self.reading.settings;

@@ -1,7 +1,7 @@
 //! What accumulates in an open object, and when it is full (protocol rule 7).
 
-use common::claim::Tail;
-use common::ids::Offset;
+use common::claim::{Claim, Kind, Tail};
+use common::ids::{Lineage, Offset};
 use common::mutant::Mutant;
 
 /// When to cut. Whichever comes first.
@@ -116,6 +116,28 @@ impl Batch {
         if time_ms >= 0 {
             let (earliest, latest) = self.times_ms.unwrap_or((time_ms, time_ms));
             self.times_ms = Some((earliest.min(time_ms), latest.max(time_ms)));
+        }
+    }
+
+    /// The kind of its claim: without rows there is nothing to load.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        if self.rows > 0 { Kind::Data } else { Kind::Skip }
+    }
+
+    /// What its claim says of the range. `last_tail` is the fingerprint of the lineage's last record before this batch.
+    #[must_use]
+    pub fn claim(&self, kind: Kind, lineage: &Lineage, last_tail: Option<Tail>) -> Claim {
+        Claim {
+            first: self.first,
+            last: self.tail.map(|tail| tail.offset),
+            records: self.records,
+            rows: self.rows,
+            skipped: self.skipped,
+            min_time_ms: self.times_ms.map(|(earliest, _)| earliest),
+            max_time_ms: self.times_ms.map(|(_, latest)| latest),
+            tail: self.tail.or(last_tail),
+            ..Claim::new(kind, lineage, self.start, self.next)
         }
     }
 
