@@ -173,8 +173,8 @@ struct Running {
 enum Verifying {
     /// Not before the next wake.
     No,
-    /// The last claims are being read.
-    ReadingBack,
+    /// The last claims are being read; when that was asked, everything before `seen` was durably claimed.
+    ReadingBack { seen: Offset },
     /// The broker is asked for the bounds.
     AskingBounds(Resume),
     /// The broker is asked for the last claimed record.
@@ -611,11 +611,16 @@ impl Machine {
         running.verifying = match (std::mem::replace(&mut running.verifying, Verifying::No), event) {
             (Verifying::No, Event::Wake) => {
                 actions.push(Action::ReadBack(LOOK_BACK));
-                Verifying::ReadingBack
+                Verifying::ReadingBack { seen: running.pos }
             }
-            (Verifying::ReadingBack, Event::ReadBack(read)) => {
+            (Verifying::ReadingBack { seen }, Event::ReadBack(read)) => {
                 match find(read, &self.cluster, &self.topic, self.partition) {
                     Found::Resume(resume) if resume.incarnation > running.incarnation => return Err(()),
+                    // The log lost its end (failure table 13): go on from what is left, or no loader ever passes the gap.
+                    Found::Resume(resume) if resume.incarnation == running.incarnation && resume.pos < seen => {
+                        return Err(());
+                    }
+                    Found::Nothing => return Err(()),
                     Found::Resume(resume) if resume.incarnation == running.incarnation => {
                         actions.push(Action::AskFacts);
                         Verifying::AskingBounds(resume)

@@ -352,6 +352,27 @@ fn a_running_lineage_looks_at_its_topic_again_and_recovers_only_if_something_is_
     );
 }
 
+/// Found by the model: every process that ran before the log lost its end stood at a position that the log no longer had, so nobody
+/// claimed the lost range again and loaders never passed the gap.
+#[test]
+fn a_running_lineage_goes_back_when_the_signal_log_has_lost_its_end() {
+    for left in [vec![claim(Kind::Genesis, 0, 0)], vec![]] {
+        let mut rig = Rig::running_from(10);
+        assert_eq!(rig.on(Event::Wake), [Action::ReadBack(LOOK_BACK)]);
+        assert_eq!(
+            rig.on(read(true, left)),
+            [Action::StopReading, Action::Forget, Action::ReadBack(READ_BACK_FIRST)]
+        );
+    }
+    // What was claimed since the log was read is not lost.
+    let mut rig = Rig::running_from(10);
+    rig.on(sealed(10, 20));
+    rig.on(stored(20));
+    rig.on(Event::Wake);
+    rig.on(Event::Acknowledged);
+    assert_eq!(rig.on(read(true, vec![claim(Kind::Data, 0, 10)])), [Action::AskFacts]);
+}
+
 #[test]
 fn draining_publishes_what_is_open_and_ends() {
     let mut rig = Rig::running_from(10);
