@@ -1,0 +1,111 @@
+//! Small states out of large parts: every part of a state (a state machine, a log, a warehouse) is kept once and named by a number, so
+//! that a state is a few numbers, and a step that many states share is taken once.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Names a part of a state. Equal parts of one table have equal names.
+pub struct Id<T>(u32, PhantomData<fn() -> T>);
+
+impl<T> Clone for Id<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Id<T> {}
+impl<T> PartialEq for Id<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+impl<T> Eq for Id<T> {}
+impl<T> Hash for Id<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+impl<T> fmt::Debug for Id<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// Keeps every part once.
+pub struct Table<T> {
+    inner: RwLock<Inner<T>>,
+}
+
+struct Inner<T> {
+    ids: HashMap<Arc<T>, u32>,
+    all: Vec<Arc<T>>,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Table {
+            inner: RwLock::new(Inner {
+                ids: HashMap::new(),
+                all: Vec::new(),
+            }),
+        }
+    }
+}
+
+impl<T: Eq + Hash> Table<T> {
+    /// The name of this part.
+    ///
+    /// # Panics
+    /// When there are more than 2^32 parts; memory ends long before.
+    #[must_use]
+    pub fn id(&self, part: T) -> Id<T> {
+        if let Some(id) = self.inner.read().unwrap_or_else(PoisonError::into_inner).ids.get(&part) {
+            return Id(*id, PhantomData);
+        }
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = inner.ids.get(&part) {
+            return Id(*id, PhantomData);
+        }
+        let id = u32::try_from(inner.all.len()).expect("invariant: a table holds less than 2^32 parts");
+        let part = Arc::new(part);
+        inner.all.push(Arc::clone(&part));
+        inner.ids.insert(part, id);
+        Id(id, PhantomData)
+    }
+
+    /// The part of this name.
+    #[must_use]
+    pub fn get(&self, id: Id<T>) -> Arc<T> {
+        Arc::clone(&self.inner.read().unwrap_or_else(PoisonError::into_inner).all[id.0 as usize])
+    }
+}
+
+/// Remembers the answers of a function.
+pub struct Memo<K, V> {
+    known: RwLock<HashMap<K, V>>,
+}
+
+impl<K, V> Default for Memo<K, V> {
+    fn default() -> Self {
+        Memo {
+            known: RwLock::default(),
+        }
+    }
+}
+
+impl<K: Eq + Hash, V: Clone> Memo<K, V> {
+    /// The answer for `key`, made once.
+    pub fn get(&self, key: K, make: impl FnOnce() -> V) -> V {
+        if let Some(value) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return value.clone();
+        }
+        let value = make();
+        self.known
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, value.clone());
+        value
+    }
+}

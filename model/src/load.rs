@@ -1,0 +1,788 @@
+//! Part B: any signal log that satisfies I1 and I2, two loaders, one or two warehouses. Judges I4 to I9.
+//!
+//! The loaders are redshift-spolt's own state machine, the transaction is its own script (see [`crate::warehouse`]). What may happen: a
+//! signal arrives, time passes, a transaction begins, takes its lock and snapshot, commits, is in doubt and lands later or never; a
+//! loader pauses anywhere (by others going on), dies, or loses its connection; a warehouse is restored from a backup; objects that all
+//! have applied are collected.
+
+mod story;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use common::chain::Policy;
+use common::claim::{Claim, Kind};
+use common::failure::Failure;
+use common::ids::{Offset, Partition};
+use common::invariants;
+use common::plan::{Plan, PlanId};
+use redshift_spolt::load::evolve::Mode;
+use redshift_spolt::load::machine::{Limits, Outcome};
+use redshift_spolt::load::names::TableName;
+use redshift_spolt::load::run::{Caps, LoadPlan};
+use redshift_spolt::load::state::State as Stored;
+use redshift_spolt::load::statements::{Facts, Script, Target, compile};
+use redshift_spolt::load::{Action, Event, Machine};
+
+use crate::explore::{Law, Scenario};
+use crate::intern::{Id, Memo, Table};
+use crate::records::{self, BUCKET, REGION, Record, Records, Row, TOPIC};
+use crate::warehouse::{Outside, Prepared, Session, Warehouse, wrong_rows};
+
+/// Later than every wish to be woken: ticks say this, everything else happens at 0.
+const LATER_MS: i64 = 1 << 40;
+
+/// One signal log per partition, and what the upstream topic holds.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// By partition and life: the records.
+    pub records: Vec<Vec<Records>>,
+    /// By partition: the log.
+    pub logs: Vec<Vec<Arc<Claim>>>,
+    /// A claim was taken out of the log: loaders may stop at the gap.
+    pub damaged: bool,
+}
+
+impl Case {
+    /// Where a partition's checkpoint ends when all is applied, by the claims themselves: the end of its last life.
+    fn end(&self, partition: usize) -> (u32, Offset) {
+        let log = &self.logs[partition];
+        let life = log.iter().map(|claim| claim.incarnation.0).max().unwrap_or(0);
+        let of_life = log.iter().filter(|claim| claim.incarnation.0 == life);
+        (life, of_life.map(|claim| claim.next).max().unwrap_or(Offset(0)))
+    }
+
+    /// What a partition's earlier lives came to: as far as claims before the reset reach.
+    fn end_of_life(&self, partition: usize, life: u32) -> Offset {
+        let log = self.logs[partition].iter();
+        let before = log.take_while(|claim| claim.incarnation.0 <= life);
+        let of_life = before.filter(|claim| claim.incarnation.0 == life && claim.kind != Kind::Horizon);
+        of_life.map(|claim| claim.next).max().unwrap_or(Offset(0))
+    }
+
+    fn origin(&self, partition: usize, life: u32) -> Offset {
+        let origin =
+            |claim: &&Arc<Claim>| claim.incarnation.0 == life && matches!(claim.kind, Kind::Genesis | Kind::Reset);
+        self.logs[partition]
+            .iter()
+            .find(origin)
+            .map_or(Offset(0), |claim| claim.start)
+    }
+}
+
+/// What may happen how often in one history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Faults {
+    /// A loader dies and starts again.
+    pub crashes: u8,
+    /// A loader loses its connection; what it began may live on.
+    pub losses: u8,
+    /// The warehouse is restored from a backup.
+    pub restores: u8,
+    /// Objects below every checkpoint are collected.
+    pub collections: u8,
+}
+
+/// Bounds of a run.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// How changes become rows.
+    pub mode: Mode,
+    /// Home warehouse of each loader.
+    pub homes: Vec<u8>,
+    /// Faults.
+    pub faults: Faults,
+}
+
+/// Scenario of part B.
+pub struct Loading {
+    cases: Vec<Case>,
+    bounds: Bounds,
+    target: Target,
+    limits: Limits,
+    plan_ids: Vec<PlanId>,
+    plans: Mutex<Arc<BTreeMap<PlanId, Plan>>>,
+    claims: Table<Claim>,
+    loaders: Table<Loader>,
+    warehouses: Table<Warehouse>,
+    scripts: Memo<Prepared, Arc<Result<Script, Failure>>>,
+    events: Memo<(Id<Loader>, Happening), Id<Loader>>,
+    verdicts: Memo<(u32, Id<Warehouse>), Option<Broken>>,
+}
+
+/// A law that is broken, and what shows it.
+type Broken = (&'static str, String);
+
+/// What a loader's machine may be told; small, to be remembered by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Happening {
+    Signal(u8, u8, Id<Claim>),
+    State(Result<Stored, Failure>),
+    Tick,
+    Begun,
+    Ended(Ending),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Ending {
+    Committed(redshift_spolt::load::state::TableRow),
+    Replan,
+    Retry,
+    Halt {
+        failure: Failure,
+        partition: Option<Partition>,
+        separable: bool,
+    },
+}
+
+impl Ending {
+    fn of(outcome: Outcome) -> Ending {
+        match outcome {
+            Outcome::Committed { row } => Ending::Committed(row),
+            Outcome::Replan => Ending::Replan,
+            Outcome::Retry(_) => Ending::Retry,
+            Outcome::Halt {
+                failure,
+                partition,
+                separable,
+            } => Ending::Halt {
+                failure,
+                partition,
+                separable,
+            },
+        }
+    }
+
+    fn outcome(self) -> Outcome {
+        match self {
+            Ending::Committed(row) => Outcome::Committed { row },
+            Ending::Replan => Outcome::Replan,
+            Ending::Retry => Outcome::Retry(Failure::retry("lost")),
+            Ending::Halt {
+                failure,
+                partition,
+                separable,
+            } => Outcome::Halt {
+                failure,
+                partition,
+                separable,
+            },
+        }
+    }
+}
+
+/// A loader process: its machine, and what it waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Loader {
+    machine: Machine,
+    /// It asked for the checkpoints.
+    asks: bool,
+    /// It wants to be woken.
+    wakes: bool,
+    /// By partition: the next signal to be delivered; `None` while it does not read.
+    cursors: Vec<Option<u8>>,
+    /// A load that has not begun; or one that has.
+    load: Option<Begun>,
+    /// It has raised an alarm.
+    alarm: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Begun {
+    Not(Box<LoadPlan>, Option<redshift_spolt::load::state::TableRow>),
+    Yes,
+}
+
+/// Where everything stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct State {
+    case: u32,
+    loaders: [Id<Loader>; 2],
+    warehouses: [Id<Warehouse>; 2],
+    backup: Option<Id<Warehouse>>,
+    /// Objects that end here or before, of the first life of partition 0, are gone.
+    collected: i8,
+    restored: bool,
+    left: Faults,
+}
+
+/// What may happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The next signal of a partition arrives.
+    Deliver(u8, u8),
+    /// The checkpoints are read under the lock.
+    ReadState(u8),
+    /// Time passes.
+    Tick(u8),
+    /// The catalog is read and the load compiled; a session says BEGIN.
+    Begin(u8),
+    /// Lock, snapshot, checkpoints.
+    Open(u8),
+    /// The rest of the transaction; COMMIT is answered.
+    Commit(u8),
+    /// The connection is lost. What was begun lives on without its owner.
+    Lose(u8),
+    /// The process dies and starts again.
+    Crash(u8),
+    /// Somebody who restored the warehouse restarts the loader: one without work does not look at its checkpoints by itself.
+    Restart(u8),
+    /// A transaction without owner commits after all.
+    Land(u8, u8),
+    /// Or the server rolls it back.
+    Abort(u8, u8),
+    /// A backup of the first warehouse is taken.
+    Backup,
+    /// The first warehouse is restored from it.
+    Restore,
+    /// Objects below every checkpoint are collected.
+    Collect,
+}
+
+impl Loading {
+    /// Loaders over these logs.
+    #[must_use]
+    pub fn new(cases: Vec<Case>, bounds: Bounds) -> Loading {
+        let plans = records::plans();
+        let many = u64::MAX >> 1;
+        Loading {
+            cases,
+            target: Target {
+                table: TableName {
+                    schema: "s".to_owned(),
+                    name: TOPIC.to_owned(),
+                },
+                state_schema: "spolt".to_owned(),
+                create_schemas: false,
+                mode: bounds.mode,
+                varchar: BTreeMap::new(),
+            },
+            bounds,
+            limits: Limits {
+                age_ms: 1,
+                rows: many,
+                bytes: many,
+                caps: Caps {
+                    claims: many,
+                    rows: many,
+                    bytes: many,
+                },
+                queue_claims: many,
+            },
+            plan_ids: plans.iter().map(Plan::id).collect(),
+            plans: Mutex::new(Arc::new(plans.into_iter().map(|plan| (plan.id(), plan)).collect())),
+            claims: Table::default(),
+            loaders: Table::default(),
+            warehouses: Table::default(),
+            scripts: Memo::default(),
+            events: Memo::default(),
+            verdicts: Memo::default(),
+        }
+    }
+
+    fn known_plans(&self) -> Arc<BTreeMap<PlanId, Plan>> {
+        Arc::clone(&self.plans.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn script(&self, prepared: &Prepared) -> Arc<Result<Script, Failure>> {
+        self.scripts.get(prepared.clone(), || {
+            let plans = self.known_plans();
+            let manifests = vec![(BUCKET.to_owned(), String::new()); prepared.load.groups.len()];
+            let known = prepared.row.as_ref().and_then(|row| row.plan.as_ref());
+            let facts = Facts {
+                load: &prepared.load,
+                load_id: "g",
+                plans: &plans,
+                known: known.and_then(|plan| plans.get(plan)),
+                table_row: prepared.row.as_ref(),
+                catalog: &prepared.catalog,
+                manifests: &manifests,
+                region: REGION,
+                now_ms: 0,
+            };
+            let script = compile(&self.target, &facts);
+            if let Ok(Some(plan)) = script.as_ref().map(|script| script.plan.clone()) {
+                let mut all = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+                Arc::make_mut(&mut all).insert(plan.id(), plan);
+            }
+            Arc::new(script)
+        })
+    }
+
+    fn fresh(&self, case: &Case) -> Loader {
+        let mut actions = Vec::new();
+        let partitions = i32::try_from(case.logs.len()).unwrap_or(i32::MAX);
+        let machine = Machine::new(
+            TOPIC.to_owned(),
+            partitions,
+            self.limits,
+            Policy::default(),
+            &mut actions,
+        );
+        let mut loader = Loader {
+            machine,
+            asks: false,
+            wakes: false,
+            cursors: vec![None; case.logs.len()],
+            load: None,
+            alarm: false,
+        };
+        loader.carry_out(actions);
+        loader
+    }
+
+    fn tell_loader(&self, id: Id<Loader>, happening: Happening) -> Id<Loader> {
+        self.events.get((id, happening.clone()), || {
+            let mut loader = Loader::clone(&self.loaders.get(id));
+            loader.on(&self.claims, happening);
+            self.loaders.id(loader)
+        })
+    }
+
+    fn object(&self, state: &State, claim: &Claim) -> Option<Vec<Row>> {
+        let collectable = claim.partition.0 == 0 && claim.incarnation.0 == 0;
+        if collectable && claim.next <= Offset(i64::from(state.collected)) {
+            return None;
+        }
+        let case = &self.cases[state.case as usize];
+        let (partition, life) = (claim.partition.0, claim.incarnation.0);
+        let records = &case.records[usize::try_from(partition).ok()?][life as usize];
+        Some(records.rows((life, partition), claim.start, claim.next))
+    }
+
+    fn home(&self, loader: u8) -> usize {
+        usize::from(self.bounds.homes[usize::from(loader)])
+    }
+
+    fn crew(&self) -> u8 {
+        u8::try_from(self.bounds.homes.len()).unwrap_or(u8::MAX)
+    }
+
+    /// Rows that a warehouse must have at its checkpoints.
+    fn due(&self, case: &Case, warehouse: &Warehouse) -> BTreeSet<Row> {
+        let mut due = BTreeSet::new();
+        for (index, lives) in case.records.iter().enumerate() {
+            let partition = i32::try_from(index).unwrap_or(i32::MAX);
+            let Some(at) = warehouse.position(Partition(partition)) else {
+                continue;
+            };
+            for (life, records) in (0u32..).zip(lives) {
+                let end = match life.cmp(&at.incarnation.0) {
+                    std::cmp::Ordering::Less => case.end_of_life(index, life),
+                    std::cmp::Ordering::Equal => at.next,
+                    std::cmp::Ordering::Greater => continue,
+                };
+                let origin = case.origin(index, life);
+                let emptied = records
+                    .visible(origin, end)
+                    .filter(|(_, record)| *record == Record::Truncate && self.bounds.mode == Mode::Upsert);
+                let from = emptied.last().map_or(origin, |(offset, _)| offset.next());
+                due.extend(records.rows((life, partition), from, end));
+            }
+        }
+        due
+    }
+
+    fn verdict(&self, state: &State, warehouse: usize) -> Option<Broken> {
+        let id = state.warehouses[warehouse];
+        self.verdicts.get((state.case, id), || {
+            let warehouse = self.warehouses.get(id);
+            if warehouse.broken.is_some() {
+                return warehouse.broken.clone();
+            }
+            let law = match self.bounds.mode {
+                Mode::Append => "I4 exactly once",
+                Mode::Upsert => "I6 order",
+            };
+            let due = self.due(&self.cases[state.case as usize], &warehouse);
+            wrong_rows(&warehouse.rows, &due).map(|evidence| (law, evidence))
+        })
+    }
+
+    fn law(&self, state: &State, law: &'static str) -> Option<String> {
+        let homes: BTreeSet<usize> = (0..self.crew()).map(|loader| self.home(loader)).collect();
+        let found = homes
+            .into_iter()
+            .find_map(|home| self.verdict(state, home).filter(|found| found.0 == law));
+        found.map(|(_, evidence)| evidence)
+    }
+
+    fn put_loader(&self, state: &mut State, loader: u8, happening: Happening) {
+        let slot = &mut state.loaders[usize::from(loader)];
+        *slot = self.tell_loader(*slot, happening);
+    }
+
+    fn begin(&self, state: &State, loader: u8) -> Option<State> {
+        let mut next = *state;
+        let at = self.loaders.get(state.loaders[usize::from(loader)]);
+        let Some(Begun::Not(load, row)) = &at.load else {
+            return None;
+        };
+        let home = self.home(loader);
+        let mut warehouse = Warehouse::clone(&self.warehouses.get(state.warehouses[home]));
+        let prepared = Prepared {
+            load: load.clone(),
+            row: row.clone(),
+            catalog: if load.groups.is_empty() {
+                Vec::new()
+            } else {
+                warehouse.catalog.clone()
+            },
+        };
+        if let Err(failure) = &*self.script(&prepared) {
+            let ending = Ending::Halt {
+                failure: failure.clone(),
+                partition: failure.at.partition,
+                separable: failure.at.key.is_some() || failure.at.partition.is_some(),
+            };
+            self.put_loader(&mut next, loader, Happening::Ended(ending));
+            return Some(next);
+        }
+        warehouse.sessions.push(Session {
+            owner: Some(loader),
+            load: prepared,
+            snapshot: None,
+            locked: false,
+            may_commit: false,
+        });
+        next.warehouses[home] = self.warehouses.id(warehouse);
+        self.put_loader(&mut next, loader, Happening::Begun);
+        Some(next)
+    }
+
+    fn open(&self, state: &State, loader: u8) -> Option<State> {
+        let mut next = *state;
+        let home = self.home(loader);
+        let mut warehouse = Warehouse::clone(&self.warehouses.get(state.warehouses[home]));
+        let session = warehouse.session_of(loader)?;
+        let script = self.script(&warehouse.sessions[session].load);
+        let Ok(script) = &*script else { return None };
+        let opened = warehouse.open(session, script);
+        next.warehouses[home] = self.warehouses.id(warehouse);
+        if let Err(outcome) = opened {
+            self.put_loader(&mut next, loader, Happening::Ended(Ending::of(outcome)));
+        }
+        Some(next)
+    }
+
+    /// The rest of a transaction, by its owner or without one.
+    fn close(&self, state: &State, home: usize, session: usize) -> Option<(State, Ending)> {
+        let mut next = *state;
+        let mut warehouse = Warehouse::clone(&self.warehouses.get(state.warehouses[home]));
+        let script = self.script(&warehouse.sessions[session].load);
+        let Ok(script) = &*script else { return None };
+        let plans = self.known_plans();
+        let outside = Outside {
+            object: &|claim| self.object(state, claim),
+            plans: &plans,
+        };
+        let ending = match warehouse.close(session, script, &outside) {
+            Ok(()) => Ending::Committed(script.row.clone()),
+            Err(outcome) => Ending::of(outcome),
+        };
+        next.warehouses[home] = self.warehouses.id(warehouse);
+        Some((next, ending))
+    }
+
+    /// A loader's session goes on without it, if there is one.
+    fn orphan(&self, state: &mut State, loader: u8) -> bool {
+        let home = self.home(loader);
+        let mut warehouse = Warehouse::clone(&self.warehouses.get(state.warehouses[home]));
+        let Some(index) = warehouse.session_of(loader) else {
+            return false;
+        };
+        let session = &mut warehouse.sessions[index];
+        if session.snapshot.is_none() {
+            // Nothing was done yet: the server rolls it back, and nobody can tell when.
+            warehouse.sessions.remove(index);
+        } else {
+            session.owner = None;
+            session.may_commit = true;
+        }
+        state.warehouses[home] = self.warehouses.id(warehouse);
+        true
+    }
+
+    fn lowest(&self, state: &State) -> Offset {
+        let homes: BTreeSet<usize> = (0..self.crew()).map(|loader| self.home(loader)).collect();
+        let at = homes.into_iter().map(|home| {
+            let warehouse = self.warehouses.get(state.warehouses[home]);
+            warehouse.position(Partition(0)).map_or(Offset(0), |at| at.next)
+        });
+        at.min().unwrap_or(Offset(0))
+    }
+
+    fn restore(&self, state: &State) -> Option<State> {
+        let mut next = *state;
+        let mut warehouse = Warehouse::clone(&self.warehouses.get(state.backup?));
+        warehouse.sessions.clear();
+        next.restored = true;
+        next.backup = None;
+        next.left.restores -= 1;
+        let now = self.warehouses.get(state.warehouses[0]);
+        let owners: Vec<u8> = now.sessions.iter().filter_map(|session| session.owner).collect();
+        next.warehouses[0] = self.warehouses.id(warehouse);
+        for owner in owners {
+            self.put_loader(&mut next, owner, Happening::Ended(Ending::Retry));
+        }
+        Some(next)
+    }
+}
+
+impl Loader {
+    fn on(&mut self, claims: &Table<Claim>, happening: Happening) {
+        let mut actions = Vec::new();
+        let (now_ms, event) = match happening {
+            Happening::Signal(partition, index, claim) => {
+                self.cursors[usize::from(partition)] = Some(index + 1);
+                let event = Event::Signal {
+                    partition: Partition(i32::from(partition)),
+                    offset: Offset(i64::from(index)),
+                    claim: claims.get(claim),
+                };
+                (0, event)
+            }
+            Happening::State(read) => {
+                self.asks = false;
+                (0, read.map_or_else(Event::StateFailed, Event::State))
+            }
+            Happening::Tick => {
+                self.wakes = false;
+                (LATER_MS, Event::Tick)
+            }
+            Happening::Begun => {
+                self.load = Some(Begun::Yes);
+                return;
+            }
+            Happening::Ended(ending) => {
+                self.load = None;
+                (0, Event::Loaded(ending.outcome()))
+            }
+        };
+        self.machine.step(now_ms, event, &mut actions);
+        self.carry_out(actions);
+    }
+
+    fn carry_out(&mut self, actions: Vec<Action>) {
+        let mut open: std::collections::VecDeque<Action> = actions.into();
+        while let Some(action) = open.pop_front() {
+            match action {
+                Action::ReadState => self.asks = true,
+                Action::ReadSignals { partition, from } => {
+                    let from = u8::try_from(from.map_or(0, |from| from.0)).unwrap_or(u8::MAX);
+                    self.cursors[usize::try_from(partition.0).unwrap_or(0)] = Some(from);
+                    let mut more = Vec::new();
+                    let low = Offset(0);
+                    self.machine.step(0, Event::LogBegins { partition, low }, &mut more);
+                    open.extend(more);
+                }
+                Action::StopSignals { partition } => self.cursors[usize::try_from(partition.0).unwrap_or(0)] = None,
+                Action::Load(load) => self.load = Some(Begun::Not(load, self.machine.row().cloned())),
+                Action::WakeAt(_) => self.wakes = true,
+                Action::Alarm { .. } => self.alarm = true,
+                Action::Pause | Action::Resume | Action::Publish(_) => {}
+            }
+        }
+    }
+}
+
+impl Scenario for Loading {
+    type State = State;
+    type Action = Step;
+
+    fn beginnings(&self) -> Vec<State> {
+        let warehouse = self.warehouses.id(Warehouse::new(self.bounds.mode));
+        (0u32..)
+            .zip(&self.cases)
+            .map(|(case, what)| {
+                let loader = self.loaders.id(self.fresh(what));
+                State {
+                    case,
+                    loaders: [loader; 2],
+                    warehouses: [warehouse; 2],
+                    backup: None,
+                    collected: -1,
+                    restored: false,
+                    left: self.bounds.faults,
+                }
+            })
+            .collect()
+    }
+
+    fn possible(&self, state: &State, steps: &mut Vec<Step>) {
+        let case = &self.cases[state.case as usize];
+        for number in 0..self.crew() {
+            let loader = self.loaders.get(state.loaders[usize::from(number)]);
+            let warehouse = self.warehouses.get(state.warehouses[self.home(number)]);
+            for (partition, cursor) in (0u8..).zip(&loader.cursors) {
+                let more = cursor.is_some_and(|at| usize::from(at) < case.logs[usize::from(partition)].len());
+                if more {
+                    steps.push(Step::Deliver(number, partition));
+                }
+            }
+            if loader.asks && !warehouse.is_locked() {
+                steps.push(Step::ReadState(number));
+            }
+            if loader.wakes {
+                steps.push(Step::Tick(number));
+            }
+            match &loader.load {
+                Some(Begun::Not(..)) => steps.push(Step::Begin(number)),
+                Some(Begun::Yes) => {
+                    if let Some(session) = warehouse.session_of(number).map(|index| &warehouse.sessions[index]) {
+                        if session.snapshot.is_some() {
+                            steps.push(Step::Commit(number));
+                        } else if !warehouse.is_locked() {
+                            steps.push(Step::Open(number));
+                        }
+                        if state.left.losses > 0 {
+                            steps.push(Step::Lose(number));
+                        }
+                    }
+                }
+                None => {}
+            }
+            if state.left.crashes > 0 {
+                steps.push(Step::Crash(number));
+            }
+            if state.restored && loader.load.is_none() {
+                steps.push(Step::Restart(number));
+            }
+        }
+        let homes: BTreeSet<usize> = (0..self.crew()).map(|loader| self.home(loader)).collect();
+        for home in homes {
+            let warehouse = self.warehouses.get(state.warehouses[home]);
+            let home = u8::try_from(home).unwrap_or(u8::MAX);
+            for (index, session) in (0u8..).zip(&warehouse.sessions) {
+                if session.owner.is_none() {
+                    steps.push(Step::Land(home, index));
+                    steps.push(Step::Abort(home, index));
+                }
+            }
+        }
+        if state.left.restores > 0 {
+            steps.push(if state.backup.is_none() {
+                Step::Backup
+            } else {
+                Step::Restore
+            });
+        }
+        if state.left.collections > 0 && self.lowest(state) > Offset(i64::from(state.collected)).max(Offset(0)) {
+            steps.push(Step::Collect);
+        }
+    }
+
+    fn next(&self, state: &State, step: &Step) -> Option<State> {
+        let mut next = *state;
+        match *step {
+            Step::Deliver(loader, partition) => {
+                let at = self.loaders.get(state.loaders[usize::from(loader)]);
+                let index = at.cursors[usize::from(partition)]?;
+                let claim = &self.cases[state.case as usize].logs[usize::from(partition)][usize::from(index)];
+                let claim = self.claims.id(Claim::clone(claim));
+                self.put_loader(&mut next, loader, Happening::Signal(partition, index, claim));
+            }
+            Step::ReadState(loader) => {
+                let warehouse = self.warehouses.get(state.warehouses[self.home(loader)]);
+                self.put_loader(&mut next, loader, Happening::State(warehouse.state()));
+            }
+            Step::Tick(loader) => self.put_loader(&mut next, loader, Happening::Tick),
+            Step::Begin(loader) => return self.begin(state, loader),
+            Step::Open(loader) => return self.open(state, loader),
+            Step::Commit(loader) => {
+                let home = self.home(loader);
+                let session = self.warehouses.get(state.warehouses[home]).session_of(loader)?;
+                let (closed, ending) = self.close(state, home, session)?;
+                next = closed;
+                self.put_loader(&mut next, loader, Happening::Ended(ending));
+            }
+            Step::Lose(loader) => {
+                next.left.losses -= 1;
+                self.orphan(&mut next, loader);
+                self.put_loader(&mut next, loader, Happening::Ended(Ending::Retry));
+            }
+            Step::Crash(loader) => {
+                next.left.crashes -= 1;
+                self.orphan(&mut next, loader);
+                let fresh = self.fresh(&self.cases[state.case as usize]);
+                next.loaders[usize::from(loader)] = self.loaders.id(fresh);
+            }
+            Step::Restart(loader) => {
+                let fresh = self.fresh(&self.cases[state.case as usize]);
+                next.loaders[usize::from(loader)] = self.loaders.id(fresh);
+            }
+            Step::Land(home, session) => return Some(self.close(state, usize::from(home), usize::from(session))?.0),
+            Step::Abort(home, session) => {
+                let slot = &mut next.warehouses[usize::from(home)];
+                let mut warehouse = Warehouse::clone(&self.warehouses.get(*slot));
+                warehouse.sessions.remove(usize::from(session));
+                *slot = self.warehouses.id(warehouse);
+            }
+            Step::Backup => next.backup = Some(state.warehouses[0]),
+            Step::Restore => return self.restore(state),
+            Step::Collect => {
+                next.left.collections -= 1;
+                next.collected = i8::try_from(self.lowest(state).0).unwrap_or(i8::MAX);
+            }
+        }
+        (next != *state).then_some(next)
+    }
+
+    fn laws(&self) -> Vec<Law<Self>> {
+        let mut laws: Vec<Law<Self>> = vec![
+            Law {
+                name: "I5 monotone",
+                broken: |model, state| model.law(state, "I5 monotone"),
+            },
+            Law {
+                name: "I7 forward schema",
+                broken: |model, state| model.law(state, "I7 forward schema"),
+            },
+            Law {
+                name: "I8 garbage collection",
+                broken: |model, state| {
+                    let at = BTreeMap::from([("the slowest".to_owned(), model.lowest(state))]);
+                    let gone = Offset(i64::from(state.collected));
+                    let broken = invariants::collected(gone, &at)
+                        .err()
+                        .filter(|_| !state.restored && gone.0 > 0);
+                    broken.map(|violation| violation.evidence)
+                },
+            },
+        ];
+        laws.push(match self.bounds.mode {
+            Mode::Append => Law {
+                name: "I4 exactly once",
+                broken: |model, state| model.law(state, "I4 exactly once"),
+            },
+            Mode::Upsert => Law {
+                name: "I6 order",
+                broken: |model, state| model.law(state, "I6 order"),
+            },
+        });
+        laws
+    }
+
+    fn is_finished(&self, state: &State) -> bool {
+        let case = &self.cases[state.case as usize];
+        (0..self.crew()).all(|number| {
+            let warehouse = self.warehouses.get(state.warehouses[self.home(number)]);
+            let applied = (0..case.logs.len()).all(|index| {
+                let at = warehouse.position(Partition(i32::try_from(index).unwrap_or(i32::MAX)));
+                at.map(|at| (at.incarnation.0, at.next)) == Some(case.end(index))
+            });
+            let alarm = self.loaders.get(state.loaders[usize::from(number)]).alarm;
+            // A gap that was made from outside, or objects that a restored warehouse misses, are for a person to mend.
+            let excused = alarm && (case.damaged || (state.restored && state.collected > 0));
+            warehouse.sessions.is_empty() && (applied || excused)
+        })
+    }
+
+    fn opening(&self, state: &State) -> Vec<String> {
+        self.beginning_words(state)
+    }
+
+    fn tell(&self, before: &State, step: &Step, after: &State) -> String {
+        self.step_words(before, step, after)
+    }
+}

@@ -1,0 +1,281 @@
+//! The upstream records of a scenario, the rows they make, and claims about them as s3-spolt writes them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::claim::{Claim, Compression, Decoder, Dialect, Kind, Object, Tail, bare_claim_key, object_key};
+use common::ids::{Incarnation, Lineage, Offset, Partition};
+use common::plan::{Column, Plan, PlanId};
+use common::table::ColumnType;
+use s3_spolt::ingest::batch::Batch;
+
+use crate::graph::print;
+
+/// The upstream topic.
+pub const TOPIC: &str = "t";
+/// The source cluster.
+pub const CLUSTER: &str = "c";
+/// The bucket.
+pub const BUCKET: &str = "b";
+/// Its region.
+pub const REGION: &str = "r";
+
+/// What lies at one offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Record {
+    /// Nothing that a reader sees: compacted, aborted, or a control record.
+    Hole,
+    /// A record that makes no row, such as a heartbeat.
+    Bare,
+    /// The row of a key as it is from now on.
+    Put(u8),
+    /// The row of a key goes.
+    Delete(u8),
+    /// A row changes its key: two rows of one offset (rule 7).
+    Move(u8, u8),
+    /// All rows of the table go: a claim of its own (rule 26).
+    Truncate,
+}
+
+/// A row of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Row {
+    /// Life of the topic.
+    pub life: u32,
+    /// Partition of the topic.
+    pub partition: i32,
+    /// Offset of its record.
+    pub offset: Offset,
+    /// Its place among the rows of the record.
+    pub seq: u16,
+    /// Its key.
+    pub key: u8,
+    /// Whether it says that the key's row goes.
+    pub delete: bool,
+}
+
+/// The records of one life of one partition, by offset.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Records(pub Vec<Record>);
+
+impl Records {
+    /// The offset behind the last record.
+    #[must_use]
+    pub fn end(&self) -> Offset {
+        Offset(i64::try_from(self.0.len()).unwrap_or(i64::MAX))
+    }
+
+    /// Records of `start..next` that a reader sees.
+    pub fn visible(&self, start: Offset, next: Offset) -> impl Iterator<Item = (Offset, Record)> + '_ {
+        let all = (0..).map(Offset).zip(self.0.iter().copied());
+        all.filter(move |(offset, record)| *offset >= start && *offset < next && *record != Record::Hole)
+    }
+
+    /// Where a batch may end that begins at `start`: behind any record that is seen, up to a truncate.
+    pub fn cuts(&self, start: Offset) -> impl Iterator<Item = Offset> + '_ {
+        let mut open = true;
+        self.visible(start, self.end())
+            .enumerate()
+            .take_while(move |(index, (_, record))| {
+                // A truncate ends what is open, and is alone in its claim.
+                let alone = *record == Record::Truncate;
+                let goes_on = open && (!alone || *index == 0);
+                open = open && !alone;
+                goes_on
+            })
+            .map(|(_, (offset, _))| offset.next())
+    }
+
+    /// The rows of `start..next`.
+    #[must_use]
+    pub fn rows(&self, (life, partition): (u32, i32), start: Offset, next: Offset) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (offset, record) in self.visible(start, next) {
+            let row = |seq, key, delete| Row {
+                life,
+                partition,
+                offset,
+                seq,
+                key,
+                delete,
+            };
+            match record {
+                Record::Hole | Record::Bare | Record::Truncate => {}
+                Record::Put(key) => rows.push(row(0, key, false)),
+                Record::Delete(key) => rows.push(row(0, key, true)),
+                Record::Move(from, to) => rows.extend([row(0, from, true), row(1, to, false)]),
+            }
+        }
+        rows
+    }
+
+    /// Offsets below `end` whose records make a row of this place among the record's rows.
+    #[must_use]
+    pub fn offsets(&self, seq: u16, start: Offset, end: Offset) -> BTreeSet<Offset> {
+        let rows = self.rows((0, 0), start, end);
+        rows.iter().filter(|row| row.seq == seq).map(|row| row.offset).collect()
+    }
+
+    /// One word per offset.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let word = |(offset, record): (usize, &Record)| match record {
+            Record::Hole => format!("{offset} -"),
+            Record::Bare => format!("{offset} no row"),
+            Record::Truncate => format!("{offset} truncate"),
+            Record::Put(key) => format!("{offset} put {}", name(*key)),
+            Record::Delete(key) => format!("{offset} delete {}", name(*key)),
+            Record::Move(from, to) => format!("{offset} move {} to {}", name(*from), name(*to)),
+        };
+        self.0.iter().enumerate().map(word).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Name of a key.
+#[must_use]
+pub fn name(key: u8) -> char {
+    char::from(b'a' + key)
+}
+
+/// The last change of each key over rows in order of life, offset and place: who wrote its row, or `None` where it went.
+#[must_use]
+pub fn last_changes(rows: &BTreeSet<Row>) -> BTreeMap<u8, Option<(Offset, u16)>> {
+    let mut last = BTreeMap::new();
+    for row in rows {
+        last.insert(row.key, (!row.delete).then_some(writer(row)));
+    }
+    last
+}
+
+/// A row's writer as one number that grows over lives.
+#[must_use]
+pub fn writer(row: &Row) -> (Offset, u16) {
+    (Offset(i64::from(row.life) * 1_000 + row.offset.0), row.seq)
+}
+
+/// The lineage of a life of a partition.
+#[must_use]
+pub fn lineage(life: u32, partition: i32) -> Lineage {
+    Lineage {
+        cluster: CLUSTER.to_owned(),
+        topic: TOPIC.to_owned(),
+        incarnation: Incarnation(life),
+        partition: Partition(partition),
+    }
+}
+
+/// Id of the topic in one of its lives, as brokers give it.
+#[must_use]
+pub fn topic_id(life: u32) -> String {
+    format!("id{life}")
+}
+
+/// Fingerprint of a record, as far as a model needs one: records of two lives differ.
+#[must_use]
+pub fn crc(life: u32, offset: Offset) -> u32 {
+    life * 1_000 + u32::try_from(offset.0).unwrap_or(u32::MAX)
+}
+
+/// Seals the records of `start..next` as the encoder does: what the batch says, the plan, and the object's place by its digest.
+#[must_use]
+pub fn seal(
+    lineage: &Lineage,
+    records: &Records,
+    start: Offset,
+    next: Offset,
+    plan: &PlanId,
+    tail: Option<Tail>,
+) -> Claim {
+    let life = lineage.incarnation.0;
+    let place = (life, lineage.partition.0);
+    let mut batch = Batch::new(start);
+    for (offset, _) in records.visible(start, next) {
+        let rows = records.rows(place, offset, offset.next()).len();
+        batch.add(offset, 0, u8::try_from(rows).unwrap_or(u8::MAX), 0);
+        batch.tail = Some(Tail {
+            offset,
+            leader_epoch: None,
+            crc32c: crc(life, offset),
+        });
+    }
+    let rows = records.rows(place, start, next);
+    let truncates = records
+        .visible(start, next)
+        .any(|(_, record)| record == Record::Truncate);
+    let kind = if truncates { Kind::Truncate } else { batch.kind() };
+    let mut claim = Claim {
+        topic_id: Some(topic_id(life)),
+        plan: Some(plan.clone()),
+        ..batch.claim(kind, lineage, tail)
+    };
+    let digest = format!("{:016x}", print(&(&rows, &plan.0)));
+    let key = if claim.kind == Kind::Data {
+        claim.dialect = Some(dialect());
+        claim.decoder = Some(Decoder {
+            version: 1,
+            fingerprint: String::new(),
+        });
+        object_key("", lineage, claim.start, claim.next, &digest, Compression::Zstd)
+    } else {
+        bare_claim_key("", &claim)
+    };
+    claim.object = Some(Object {
+        bucket: BUCKET.to_owned(),
+        region: REGION.to_owned(),
+        key,
+        bytes: claim.rows,
+        sha256: digest,
+    });
+    claim
+}
+
+fn dialect() -> Dialect {
+    Dialect {
+        id: "1".to_owned(),
+        delimiter: ',',
+        quote: '"',
+        null: String::new(),
+        compression: Compression::Zstd,
+    }
+}
+
+fn column(name: &str, key: Option<u16>, default: Option<&str>) -> Column {
+    Column {
+        name: name.to_owned(),
+        ty: ColumnType::BigInt,
+        nullable: key.is_none(),
+        default: default.map(str::to_owned),
+        key,
+        source: name.to_owned(),
+    }
+}
+
+/// Three plans: the first, one with a column more, and one that grew another way.
+#[must_use]
+pub fn plans() -> [Plan; 3] {
+    let of = |more: &[Column]| Plan {
+        columns: [&[column("id", Some(0), None)], more].concat(),
+    };
+    [
+        of(&[]),
+        of(&[column("price", None, Some("0"))]),
+        of(&[column("note", None, None)]),
+    ]
+}
+
+/// A claim in one line.
+#[must_use]
+pub fn words(claim: &Claim, plans: &[PlanId]) -> String {
+    let plan = claim
+        .plan
+        .as_ref()
+        .and_then(|plan| plans.iter().position(|known| known == plan));
+    let plan = plan
+        .filter(|_| claim.kind == Kind::Data)
+        .map_or(String::new(), |plan| format!(" plan {plan}"));
+    let life = if claim.incarnation.0 == 0 {
+        String::new()
+    } else {
+        format!(" i{}", claim.incarnation)
+    };
+    format!("{} {}..{}{life}{plan}", claim.kind.name(), claim.start, claim.next)
+}

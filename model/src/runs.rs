@@ -1,0 +1,538 @@
+//! The runs: what is explored within which bounds, and in which run each mutant must be found.
+
+use common::mutant::{Mutant, switch_on};
+use redshift_spolt::load::evolve::Mode;
+
+use crate::cases::{self, Logs, records};
+use crate::explore::{Counterexample, Findings, Manner, PROGRESS, explore};
+use crate::ingest::{self, Spolting};
+use crate::load::{Bounds, Case, Faults, Loading};
+use crate::records::Records;
+
+/// How long a run may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// Seconds: for every test run.
+    Quick,
+    /// Minutes to hours: on demand.
+    Deep,
+}
+
+/// One exploration of the protocol as it is.
+pub struct Run {
+    /// Its name.
+    pub name: &'static str,
+    /// What is in it, in words.
+    pub bounds: &'static str,
+    /// Explores it.
+    pub explore: fn(Depth, Manner) -> Findings,
+}
+
+/// The search for one mutant.
+pub struct Hunt {
+    /// What is switched on.
+    pub mutant: Mutant,
+    /// The law that it must break.
+    pub law: &'static str,
+    /// What is searched.
+    pub bounds: &'static str,
+    /// Searches it.
+    pub explore: fn(Manner) -> Findings,
+}
+
+/// Logs are taken so many at a time, so that what was seen of them can be forgotten.
+const CASES_AT_ONCE: usize = 100;
+
+/// Explores loaders over many logs, part by part.
+fn loading(all: &[Case], bounds: &Bounds, manner: Manner) -> Findings {
+    let mut sum = Findings::default();
+    for part in all.chunks(CASES_AT_ONCE) {
+        sum.add(explore(Loading::new(part.to_vec(), bounds.clone()), manner));
+        if manner.until.is_some() && !sum.counterexamples.is_empty() {
+            break;
+        }
+    }
+    sum
+}
+
+const NO_FAULTS: Faults = Faults {
+    crashes: 0,
+    losses: 0,
+    restores: 0,
+    collections: 0,
+};
+
+fn bounds(mode: Mode, homes: &[u8], faults: Faults) -> Bounds {
+    Bounds {
+        mode,
+        homes: homes.to_vec(),
+        faults,
+    }
+}
+
+fn one_table(mode: Mode, quick: &[&str], deep: &[&str], depth: Depth, manner: Manner) -> Findings {
+    let (words, claims) = match depth {
+        Depth::Quick => (quick, 2),
+        Depth::Deep => (deep, 3),
+    };
+    let faults = Faults {
+        crashes: 1,
+        losses: u8::from(depth == Depth::Deep),
+        ..NO_FAULTS
+    };
+    let words: Vec<_> = words.iter().map(|word| records(word)).collect();
+    let all = cases::whole(&words, Logs { claims, plans: 2 });
+    loading(&all, &bounds(mode, &[0, 0], faults), manner)
+}
+
+fn deepen(depth: Depth, quick: usize, deep: usize) -> usize {
+    match depth {
+        Depth::Quick => quick,
+        Depth::Deep => deep,
+    }
+}
+
+const NO_SPOLT_FAULTS: ingest::Faults = ingest::Faults {
+    crashes: 0,
+    failures: 0,
+    doubles: 0,
+    revokes: 0,
+    truncations: 0,
+    recreations: 0,
+    expiries: 0,
+    operators: 0,
+    collections: 0,
+};
+
+fn lives(words: &[&str]) -> Vec<Records> {
+    words.iter().map(|word| records(word)).collect()
+}
+
+fn spolts(upstream: Vec<Vec<Records>>, faults: ingest::Faults) -> ingest::Bounds {
+    ingest::Bounds {
+        upstream,
+        spolts: 2,
+        targets: 1,
+        ahead: 1,
+        faults,
+    }
+}
+
+/// Every run of the protocol as it is.
+pub const RUNS: [Run; 15] = [
+    Run {
+        name: "A1 zombies",
+        bounds: "2 spolts that may both own the partition; 2 offsets, with and without a hole, 1 crash or unanswered PUT or signal (both, and 2; \
+                 3 offsets with one)",
+        explore: |depth, manner| {
+            let (small, large) = (["ab", "-a"].as_slice(), ["abc", "a-b"].as_slice());
+            let parts: &[(&[&str], u8, u8)] = match depth {
+                Depth::Quick => &[(small, 1, 0), (small, 0, 1)],
+                Depth::Deep => &[
+                    (large, 1, 0),
+                    (large, 0, 1),
+                    (small, 1, 1),
+                    (small, 2, 0),
+                    (small, 0, 2),
+                ],
+            };
+            let mut sum = Findings::default();
+            for (words, crashes, failures) in parts {
+                let faults = ingest::Faults {
+                    crashes: *crashes,
+                    failures: *failures,
+                    ..NO_SPOLT_FAULTS
+                };
+                let upstream = words.iter().map(|word| lives(&[word])).collect();
+                sum.add(explore(Spolting::new(spolts(upstream, faults)), manner));
+            }
+            sum
+        },
+    },
+    Run {
+        name: "A2 read ahead",
+        bounds: "1 spolt with 2 objects on their way, 2 offsets, 1 crash, 1 unanswered (1 doubled)",
+        explore: |depth, manner| {
+            let faults = ingest::Faults {
+                crashes: 1,
+                failures: 1,
+                doubles: u8::from(depth == Depth::Deep),
+                ..NO_SPOLT_FAULTS
+            };
+            let bounds = ingest::Bounds {
+                spolts: 1,
+                ahead: 2,
+                ..spolts(vec![lives(&["ab"]), lives(&["a.-"])], faults)
+            };
+            explore(Spolting::new(bounds), manner)
+        },
+    },
+    Run {
+        name: "A3 log cut off",
+        bounds: "the signal log loses its last record once (twice), 1 spolt, 2 offsets, 1 crash",
+        explore: |depth, manner| {
+            let faults = ingest::Faults {
+                truncations: 1 + u8::from(depth == Depth::Deep),
+                crashes: 1,
+                ..NO_SPOLT_FAULTS
+            };
+            let bounds = ingest::Bounds {
+                spolts: 1,
+                ..spolts(vec![lives(&["ab"])], faults)
+            };
+            explore(Spolting::new(bounds), manner)
+        },
+    },
+    Run {
+        name: "A4 created anew",
+        bounds: "the upstream topic is created anew, 1 (2) operators send resets; 1 (2) spolts, 2 offsets",
+        explore: |depth, manner| {
+            let faults = ingest::Faults {
+                recreations: 1,
+                operators: 1 + u8::from(depth == Depth::Deep),
+                ..NO_SPOLT_FAULTS
+            };
+            let bounds = ingest::Bounds {
+                spolts: deepen(depth, 1, 2),
+                ..spolts(vec![lives(&["a", "-b"])], faults)
+            };
+            explore(Spolting::new(bounds), manner)
+        },
+    },
+    Run {
+        name: "A5 expired",
+        bounds: "the upstream topic loses its beginning twice, 1 (2) operators send gaps; 1 (2) spolts, 3 offsets",
+        explore: |depth, manner| {
+            let faults = ingest::Faults {
+                expiries: 2,
+                operators: 1 + u8::from(depth == Depth::Deep),
+                ..NO_SPOLT_FAULTS
+            };
+            let bounds = ingest::Bounds {
+                spolts: deepen(depth, 1, 2),
+                ..spolts(vec![lives(&["abc"])], faults)
+            };
+            explore(Spolting::new(bounds), manner)
+        },
+    },
+    Run {
+        name: "A6 collected",
+        bounds: "2 loaders, objects are collected; 1 (2) spolts, 2 offsets, 1 unanswered",
+        explore: |depth, manner| {
+            let faults = ingest::Faults {
+                collections: 1,
+                failures: 1,
+                ..NO_SPOLT_FAULTS
+            };
+            let bounds = ingest::Bounds {
+                spolts: deepen(depth, 1, 2),
+                targets: 2,
+                ..spolts(vec![lives(&["ab"])], faults)
+            };
+            explore(Spolting::new(bounds), manner)
+        },
+    },
+    Run {
+        name: "B1 append",
+        bounds: "every log of 2 (3) claims over 3 offsets, 2 plans, with and without a hole; 2 loaders, 1 crash (and 1 lost connection)",
+        explore: |depth, manner| one_table(Mode::Append, &["abc", "a-b"], &["abc", "a-b", "a.b"], depth, manner),
+    },
+    Run {
+        name: "B2 upsert",
+        bounds: "the same; keys that change, rows that go, a truncate",
+        explore: |depth, manner| {
+            let deep = ["a>A", "ab>", "a!b", "aAa"];
+            one_table(Mode::Upsert, &["a>A", "a!b"], &deep, depth, manner)
+        },
+    },
+    Run {
+        name: "B3 damaged log",
+        bounds: "logs of 2 (3) claims, one taken out (G1); 2 loaders, 1 crash",
+        explore: |depth, manner| {
+            let logs = Logs {
+                claims: deepen(depth, 2, 3),
+                plans: 1,
+            };
+            let all = cases::damaged(&[records("abc"), records("a-b")], logs);
+            let faults = Faults {
+                crashes: 1,
+                ..NO_FAULTS
+            };
+            loading(&all, &bounds(Mode::Append, &[0, 0], faults), manner)
+        },
+    },
+    Run {
+        name: "B3b mended log",
+        bounds: "logs of 2 (3) claims, one of them later than it should be; 2 loaders, 1 crash",
+        explore: |depth, manner| {
+            let logs = Logs {
+                claims: deepen(depth, 3, 4),
+                plans: 1,
+            };
+            let all = cases::mended(&records("abc"), logs);
+            let faults = Faults {
+                crashes: 1,
+                ..NO_FAULTS
+            };
+            let homes: &[u8] = if depth == Depth::Deep { &[0, 0] } else { &[0] };
+            loading(&all, &bounds(Mode::Append, homes, faults), manner)
+        },
+    },
+    Run {
+        name: "B4 two lives",
+        bounds: "a reset at every place of logs of 2 claims, zombies' claims behind it; 1 (2) loaders, 1 crash",
+        explore: |depth, manner| {
+            let logs = Logs { claims: 2, plans: 1 };
+            let all = cases::two_lives(&records("ab"), &records("ba"), logs);
+            let homes: &[u8] = if depth == Depth::Deep { &[0, 0] } else { &[0] };
+            let faults = Faults {
+                crashes: 1,
+                ..NO_FAULTS
+            };
+            loading(&all, &bounds(Mode::Upsert, homes, faults), manner)
+        },
+    },
+    Run {
+        name: "B5 void claims",
+        bounds: "a later genesis and a horizon at every place of logs of 2 claims; 2 loaders (1 crash)",
+        explore: |depth, manner| {
+            let logs = Logs {
+                claims: deepen(depth, 2, 3),
+                plans: 1,
+            };
+            let all = cases::sprinkled(&records("abc"), logs);
+            let faults = Faults {
+                crashes: u8::from(depth == Depth::Deep),
+                ..NO_FAULTS
+            };
+            loading(&all, &bounds(Mode::Append, &[0, 0], faults), manner)
+        },
+    },
+    Run {
+        name: "B6 two warehouses",
+        bounds: "one loader each, logs of 2 (3) claims, objects below both are collected, 1 crash, 1 lost connection",
+        explore: |depth, manner| {
+            let logs = Logs {
+                claims: deepen(depth, 2, 3),
+                plans: 1,
+            };
+            let all = cases::whole(&[records("ab")], logs);
+            let faults = Faults {
+                crashes: 1,
+                losses: u8::from(depth == Depth::Deep),
+                collections: 1,
+                ..NO_FAULTS
+            };
+            loading(&all, &bounds(Mode::Append, &[0, 1], faults), manner)
+        },
+    },
+    Run {
+        name: "B7 restored",
+        bounds: "a warehouse goes back to a backup, with and without its objects; 2 loaders, logs of 2 (3) claims",
+        explore: |depth, manner| {
+            let logs = Logs {
+                claims: deepen(depth, 2, 3),
+                plans: 1,
+            };
+            let all = cases::whole(&[records("abc")], logs);
+            let faults = Faults {
+                restores: 1,
+                collections: 1,
+                losses: u8::from(depth == Depth::Deep),
+                ..NO_FAULTS
+            };
+            let homes: &[u8] = if depth == Depth::Deep { &[0, 0] } else { &[0] };
+            loading(&all, &bounds(Mode::Append, homes, faults), manner)
+        },
+    },
+    Run {
+        name: "B8 two partitions",
+        bounds: "two lineages in one table, logs of 2 claims each; 1 (2) loaders, 1 crash",
+        explore: |depth, manner| {
+            let logs = Logs { claims: 2, plans: 1 };
+            let all = cases::two_partitions(&records("ab"), &records("cd"), logs);
+            let faults = Faults {
+                crashes: 1,
+                ..NO_FAULTS
+            };
+            let homes: &[u8] = if depth == Depth::Deep { &[0, 0] } else { &[0] };
+            loading(&all, &bounds(Mode::Upsert, homes, faults), manner)
+        },
+    },
+];
+
+const TWO_LOADERS: &str = "logs of 2 claims over 3 offsets, append, 2 loaders, no faults";
+
+fn two_loaders(manner: Manner) -> Findings {
+    let all = cases::whole(&[records("abc")], Logs { claims: 2, plans: 1 });
+    loading(&all, &bounds(Mode::Append, &[0, 0], NO_FAULTS), manner)
+}
+
+fn hunt_spolts(bounds: ingest::Bounds, manner: Manner) -> Findings {
+    explore(Spolting::new(bounds), manner)
+}
+
+const ZOMBIES: &str = "2 spolts, 3 offsets, 1 crash";
+
+fn zombies(manner: Manner) -> Findings {
+    let faults = ingest::Faults {
+        crashes: 1,
+        ..NO_SPOLT_FAULTS
+    };
+    hunt_spolts(spolts(vec![lives(&["ab"])], faults), manner)
+}
+
+const PIPELINE: &str = "1 spolt with 2 objects on their way, 3 offsets";
+
+fn pipeline(manner: Manner) -> Findings {
+    let bounds = ingest::Bounds {
+        spolts: 1,
+        ahead: 2,
+        ..spolts(vec![lives(&["abc"])], NO_SPOLT_FAULTS)
+    };
+    hunt_spolts(bounds, manner)
+}
+
+/// Where each mutant is looked for.
+pub const HUNTS: [Hunt; 13] = [
+    Hunt {
+        mutant: Mutant::KeyByFirstOffset,
+        law: "I1 truth",
+        bounds: ZOMBIES,
+        explore: zombies,
+    },
+    Hunt {
+        mutant: Mutant::KeyByFirstOffsetIfAbsent,
+        law: "I4 exactly once",
+        bounds: ZOMBIES,
+        explore: zombies,
+    },
+    Hunt {
+        mutant: Mutant::PipelinedSignals,
+        law: "I2 chain",
+        bounds: PIPELINE,
+        explore: pipeline,
+    },
+    Hunt {
+        mutant: Mutant::PipelinedSignalsNoContinuity,
+        law: "I4 exactly once",
+        bounds: PIPELINE,
+        explore: pipeline,
+    },
+    Hunt {
+        mutant: Mutant::StartAtFirstRecord,
+        law: "I2 chain",
+        bounds: "1 spolt, a hole at offset 1 of 3",
+        explore: |manner| {
+            let bounds = ingest::Bounds {
+                spolts: 1,
+                ..spolts(vec![lives(&["a-b"])], NO_SPOLT_FAULTS)
+            };
+            hunt_spolts(bounds, manner)
+        },
+    },
+    Hunt {
+        mutant: Mutant::CollectUnreferenced,
+        law: "I1 truth",
+        bounds: "1 spolt, 2 offsets, 1 loader, objects are collected",
+        explore: |manner| {
+            let faults = ingest::Faults {
+                collections: 1,
+                ..NO_SPOLT_FAULTS
+            };
+            let bounds = ingest::Bounds {
+                spolts: 1,
+                ..spolts(vec![lives(&["ab"])], faults)
+            };
+            hunt_spolts(bounds, manner)
+        },
+    },
+    Hunt {
+        mutant: Mutant::HorizonByTheFastest,
+        law: "I8 garbage collection",
+        bounds: "1 spolt, 2 offsets, 2 loaders, objects are collected",
+        explore: |manner| {
+            let faults = ingest::Faults {
+                collections: 1,
+                ..NO_SPOLT_FAULTS
+            };
+            let bounds = ingest::Bounds {
+                spolts: 1,
+                targets: 2,
+                ..spolts(vec![lives(&["ab"])], faults)
+            };
+            hunt_spolts(bounds, manner)
+        },
+    },
+    Hunt {
+        mutant: Mutant::NoContinuityNoTrim,
+        law: "I4 exactly once",
+        bounds: TWO_LOADERS,
+        explore: two_loaders,
+    },
+    Hunt {
+        mutant: Mutant::GroupBySchema,
+        law: "I4 exactly once",
+        bounds: "logs of 3 claims over 3 offsets, 2 plans, append, 1 loader, no faults",
+        explore: |manner| {
+            let all = cases::whole(&[records("abc")], Logs { claims: 3, plans: 2 });
+            loading(&all, &bounds(Mode::Append, &[0], NO_FAULTS), manner)
+        },
+    },
+    Hunt {
+        mutant: Mutant::NoLockNoCompareAndSet,
+        law: "I4 exactly once",
+        bounds: TWO_LOADERS,
+        explore: two_loaders,
+    },
+    Hunt {
+        mutant: Mutant::StartMustEqualCheckpoint,
+        law: PROGRESS,
+        bounds: TWO_LOADERS,
+        explore: two_loaders,
+    },
+    Hunt {
+        mutant: Mutant::NoDeduplication,
+        law: "I4 exactly once",
+        bounds: TWO_LOADERS,
+        explore: two_loaders,
+    },
+    Hunt {
+        mutant: Mutant::NoContinuity,
+        law: "I4 exactly once",
+        bounds: "logs of 2 claims over 3 offsets, one taken out, append, 2 loaders",
+        explore: |manner| {
+            let all = cases::damaged(&[records("abc")], Logs { claims: 2, plans: 1 });
+            loading(&all, &bounds(Mode::Append, &[0, 0], NO_FAULTS), manner)
+        },
+    },
+];
+
+impl Hunt {
+    /// Name of the mutant, as the drills have it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        let known = Mutant::ALL.iter().find(|(mutant, _)| *mutant == self.mutant);
+        known.map_or("", |(_, name)| name)
+    }
+
+    /// Switches the mutant on, searches, and switches it off again; a mutant holds for the whole process, so one hunt at a time.
+    #[must_use]
+    pub fn run(&self) -> (Findings, Option<Counterexample>) {
+        switch_on(&[self.mutant]);
+        let progress = self.law == PROGRESS;
+        let findings = (self.explore)(Manner {
+            threads: 1,
+            until: (!progress).then_some(self.law),
+            progress,
+        });
+        switch_on(&[]);
+        let mut found = findings
+            .counterexamples
+            .iter()
+            .filter(|example| example.law == self.law)
+            .cloned();
+        let found = found.next();
+        (findings, found)
+    }
+}

@@ -1,0 +1,46 @@
+//! Everything holds within the quick bounds, nobody is ever stuck, and every mutant is found. One test, since a mutant holds for the
+//! whole process.
+
+use std::collections::BTreeSet;
+
+use common::mutant::Mutant;
+use model::explore::{Findings, Manner};
+use model::runs::{Depth, HUNTS, RUNS};
+
+/// The least that the runs must see together: a scenario that lost its choices would still hold.
+const STATES_MIN: usize = 1_000_000;
+
+#[test]
+fn the_protocol_holds_and_every_mutant_is_found() {
+    let manner = Manner {
+        threads: 2,
+        until: None,
+        progress: true,
+    };
+    let mut sum = Findings::default();
+    for run in &RUNS {
+        let found = (run.explore)(Depth::Quick, manner);
+        println!(
+            "{}: {} states, depth {}, {:.1} s",
+            run.name, found.states, found.depth, found.seconds
+        );
+        let told: Vec<String> = found.counterexamples.iter().map(ToString::to_string).collect();
+        assert!(told.is_empty(), "{}:\n{}", run.name, told.join("\n"));
+        assert!(found.finished > 0, "{}: nothing is ever finished", run.name);
+        sum.add(found);
+    }
+    assert!(sum.states > STATES_MIN, "only {} states", sum.states);
+    for hunt in &HUNTS {
+        let (findings, found) = hunt.run();
+        println!("{}: {} states, {:.1} s", hunt.name(), findings.states, findings.seconds);
+        assert!(
+            found.is_some(),
+            "{} went unnoticed in {} states",
+            hunt.name(),
+            findings.states
+        );
+    }
+    let hunted: BTreeSet<&str> = HUNTS.iter().map(model::runs::Hunt::name).collect();
+    let known: BTreeSet<&str> = Mutant::ALL.iter().map(|(_, name)| *name).collect();
+    assert_eq!(hunted, known, "every mutant is hunted");
+}
