@@ -3,7 +3,7 @@
 //! One consumer without subscription reads all signal partitions of all tables at explicit offsets; it lives in a thread of its own,
 //! since librdkafka's poll blocks. What it reads is routed by partition to the table that asked, with the serial number of the request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -74,6 +74,7 @@ impl SignalReader {
                     consumer,
                     reading: BTreeMap::new(),
                     wanted: BTreeMap::new(),
+                    held: BTreeSet::new(),
                     again,
                 }
                 .run(&inbox)
@@ -161,6 +162,8 @@ struct Reader {
     reading: BTreeMap<Key, Reading>,
     /// The newest request for each partition that has not begun.
     wanted: BTreeMap<Key, u64>,
+    /// Topics that are held back.
+    held: BTreeSet<String>,
     /// Where partitions go that have to begin anew.
     again: UnboundedSender<Wish>,
 }
@@ -200,8 +203,14 @@ impl Reader {
                 }
             }
             Command::Stop(key) => self.forget(&key),
-            Command::Pause(topic) => self.hold(&topic, true),
-            Command::Resume(topic) => self.hold(&topic, false),
+            Command::Pause(topic) => {
+                self.hold(&topic, true);
+                self.held.insert(topic);
+            }
+            Command::Resume(topic) => {
+                self.hold(&topic, false);
+                self.held.remove(&topic);
+            }
         }
     }
 
@@ -242,6 +251,17 @@ impl Reader {
             warn!(topic = key.0, partition = %key.1, %error, "begin to read signals");
             let _ = self.again.send(wish);
             return;
+        }
+        // librdkafka keeps a pause across unassign and assign, and knows none of a partition that is new.
+        let held = self.held.contains(&key.0);
+        let list = one(&key, None);
+        let done = if held {
+            self.consumer.pause(&list)
+        } else {
+            self.consumer.resume(&list)
+        };
+        if let Err(error) = done {
+            warn!(topic = key.0, partition = %key.1, held, %error, "hold signals back or let them go");
         }
         deliver(&wish, Delivery::Begun { low });
         self.reading.insert(key, Reading { wish, next: start.0 });

@@ -58,7 +58,7 @@ pub trait Signals: Send + Sync + 'static {
     fn read(&self, wish: Wish);
     /// Stops reading a partition.
     fn stop(&self, topic: &str, partition: Partition);
-    /// Holds all partitions of a topic back.
+    /// Holds all partitions of a topic back, also those that are read later, until [`Signals::resume`].
     fn pause(&self, topic: &str);
     /// Goes on with them.
     fn resume(&self, topic: &str);

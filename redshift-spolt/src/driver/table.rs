@@ -10,6 +10,7 @@ use common::ids::Partition;
 use runtime::failpoint;
 use serde::Serialize;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
@@ -47,6 +48,8 @@ pub async fn run(shared: Arc<Shared>, table: Arc<Table>, cancel: CancellationTok
     let name = table.target.table.to_string();
     let span = info_span!("table", table = %name, topic = %table.topic);
     let task = async {
+        // Whoever had the table in this process before may have held its signals back.
+        shared.signals.resume(&table.signals);
         let Some(partitions) = partitions(&shared, &table).await else {
             return;
         };
@@ -68,6 +71,7 @@ pub async fn run(shared: Arc<Shared>, table: Arc<Table>, cancel: CancellationTok
             sink,
             serials: BTreeMap::new(),
             wake_at: None,
+            began: (shared.world.now_ms(), Instant::now()),
             fatal,
         };
         info!(partitions, "table begins");
@@ -106,17 +110,25 @@ struct Task {
     /// Serial number of the last reading of each partition.
     serials: BTreeMap<Partition, u64>,
     wake_at: Option<i64>,
+    /// Wall clock and steady clock when the task began.
+    began: (i64, Instant),
     fatal: UnboundedSender<Failure>,
 }
 
 impl Task {
+    /// The machine's time: it passes evenly, since a wall clock that is set back by hours would put every wait off for hours.
+    fn now_ms(&self) -> i64 {
+        let (wall, steady) = self.began;
+        wall + i64::try_from(steady.elapsed().as_millis()).unwrap_or(i64::MAX - wall)
+    }
+
     async fn turn_over(&mut self, mut inbox: UnboundedReceiver<Event>, mut deliveries: UnboundedReceiver<Delivered>) {
         let world = Arc::clone(&self.shared.world);
         let name = self.table.target.table.to_string();
         self.watch_partitions();
         let mut delivered = Vec::with_capacity(TURN);
         loop {
-            let now = world.now_ms();
+            let now = self.now_ms();
             let wait = self.wake_at.map_or(u64::MAX, |at| u64::try_from(at - now).unwrap_or(0));
             tokio::select! {
                 biased;
@@ -131,7 +143,7 @@ impl Task {
                 }
                 () = world.sleep_ms(wait.min(PARTITIONS_EVERY_MS)) => {}
             }
-            if self.wake_at.is_some_and(|at| at <= world.now_ms()) {
+            if self.wake_at.is_some_and(|at| at <= self.now_ms()) {
                 self.wake_at = None;
                 self.step(Event::Tick);
             }
@@ -143,7 +155,7 @@ impl Task {
 
     fn step(&mut self, event: Event) {
         let mut actions = Vec::new();
-        self.machine.step(self.shared.world.now_ms(), event, &mut actions);
+        self.machine.step(self.now_ms(), event, &mut actions);
         self.carry_out(actions);
     }
 

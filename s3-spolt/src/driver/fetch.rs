@@ -58,7 +58,7 @@ pub enum Fetched<'a> {
 
 /// A client that fetches explicitly assigned partitions from explicit offsets. Used by one thread.
 pub trait Fetcher: Send + 'static {
-    /// Begins to fetch a partition at an offset.
+    /// Begins to fetch a partition at an offset; it is not paused, whatever it was before.
     ///
     /// # Errors
     /// When the client refuses.

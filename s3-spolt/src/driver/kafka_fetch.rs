@@ -96,7 +96,9 @@ impl Fetcher for KafkaFetcher {
         let mut one = TopicPartitionList::with_capacity(1);
         one.add_partition_offset(topic, partition.0, At::Offset(from.0))
             .map_err(failed)?;
-        self.consumer.incremental_assign(&one).map_err(failed)
+        self.consumer.incremental_assign(&one).map_err(failed)?;
+        // librdkafka keeps a pause across unassign and assign: a partition that was paused when it was left would stay silent for ever.
+        self.consumer.resume(&list(topic, partition)).map_err(failed)
     }
 
     fn stop(&mut self, topic: &str, partition: Partition) {
