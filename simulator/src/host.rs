@@ -1,0 +1,369 @@
+//! One process: a runtime of its own whose time stands still but for the simulator's steps. To drop it is kill -9: nothing of it runs
+//! again, and what it had sent stays under way. Not to step it for a while is SIGSTOP: then its timers fire late.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use common::claim::Compression;
+use common::failure::Failure;
+use common::ids::Partition;
+use redshift_spolt::driver::owner::Owner;
+use redshift_spolt::driver::table::Table;
+use redshift_spolt::driver::{Shared, plans, watch};
+use redshift_spolt::load::evolve::Mode;
+use redshift_spolt::load::machine::Limits as LoadLimits;
+use redshift_spolt::load::names::TableName;
+use redshift_spolt::load::run::Caps;
+use redshift_spolt::load::statements::Target;
+use redshift_spolt::warehouse::pool::Pool;
+use runtime::port;
+use runtime::readiness::Readiness;
+use s3_spolt::driver::coordinator::Input;
+use s3_spolt::driver::effects::Ports;
+use s3_spolt::driver::encode::{AGE_TICK, Encode, Place};
+use s3_spolt::driver::fetch::{Fetch, HOLD, POLL, Turn};
+use s3_spolt::driver::queue::{Inbox, Next};
+use s3_spolt::driver::start::{Assembled, Running, Settings, assemble};
+use s3_spolt::ingest::batch::Limits;
+use s3_spolt::ingest::budget::Budget;
+use s3_spolt::ingest::machine::Start;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+
+use crate::dice::Dice;
+use crate::fake::bucket::{BUCKET, REGION};
+use crate::fake::fetcher::FakeFetcher;
+use crate::schedule::Role;
+use crate::workload::{APPENDED, KEYED, signals_of};
+use crate::world::{Port, World};
+
+/// Source cluster.
+pub const CLUSTER: &str = "c1";
+/// Prefix of all keys.
+pub const PREFIX: &str = "raw";
+/// Name of the target.
+pub const TARGET: &str = "main";
+
+/// Sizes and limits that all processes of a run have.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// When objects are cut.
+    pub cut: Limits,
+    /// When loads start, and how large they are.
+    pub load: LoadLimits,
+}
+
+impl Shape {
+    /// Small limits, so that a short run has many objects and loads.
+    pub fn draw(dice: &mut Dice) -> Shape {
+        let cut = Limits {
+            rows: dice.between(3, 16),
+            bytes: 1 << 20,
+            age_ms: i64::try_from(dice.between(100, 1_500)).unwrap_or(0),
+        };
+        let caps = Caps {
+            claims: dice.between(2, 12),
+            rows: 10_000,
+            bytes: 1 << 30,
+        };
+        let load = LoadLimits {
+            age_ms: i64::try_from(dice.between(50, 900)).unwrap_or(0),
+            rows: dice.between(10, 60),
+            bytes: 1 << 30,
+            caps,
+            queue_claims: dice.between(8, 60),
+        };
+        Shape { cut, load }
+    }
+}
+
+/// What the group tells a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// This is yours.
+    Own(&'static str, Partition),
+    /// This is not yours any more.
+    Disown(&'static str, Partition),
+}
+
+enum Process {
+    Spolt(Running),
+    Loader {
+        orders: UnboundedSender<Order>,
+        fatal: UnboundedReceiver<Failure>,
+        shared: Arc<Shared>,
+    },
+}
+
+/// See the module.
+pub struct Host {
+    /// Name in the event log.
+    pub name: Arc<str>,
+    runtime: Runtime,
+    port: Port,
+    process: Process,
+    reached: u64,
+    /// Virtual time until which it is not stepped.
+    pub paused_until: Option<u64>,
+}
+
+impl Host {
+    /// A new process.
+    ///
+    /// # Errors
+    /// When the machine cannot make a runtime or a compression context.
+    pub fn start(world: &World, role: Role, name: String, shape: Shape) -> io::Result<Host> {
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
+        let born = world.state().now;
+        let name: Arc<str> = name.into();
+        let began = runtime.block_on(async { Instant::now() });
+        let port = Port {
+            world: world.clone(),
+            name: name.clone(),
+            born,
+            began,
+            skew: Arc::new(AtomicI64::new(0)),
+        };
+        let process = match role {
+            Role::Spolt => runtime.block_on(spolt(&port, shape))?,
+            Role::Loader => runtime.block_on(loader(&port, shape)),
+        };
+        Ok(Host {
+            name,
+            runtime,
+            port,
+            process,
+            reached: born,
+            paused_until: None,
+        })
+    }
+
+    /// Lets the process run until this virtual time.
+    pub fn step(&mut self, to: u64) {
+        if let Some(until) = self.paused_until {
+            if to < until {
+                return;
+            }
+            self.paused_until = None;
+            let missed = Duration::from_millis(to.saturating_sub(self.reached));
+            self.runtime.block_on(async { tokio::time::advance(missed).await });
+        }
+        let until = self.port.began + Duration::from_millis(to - self.port.born);
+        self.runtime.block_on(async { tokio::time::sleep_until(until).await });
+        self.reached = to;
+    }
+
+    /// Its wall clock jumps.
+    pub fn jump(&self, millis: i64) {
+        self.port.skew.fetch_add(millis, Ordering::Relaxed);
+    }
+
+    /// What the group says.
+    pub fn order(&self, order: &Order) {
+        // A process that has ended hears nothing.
+        match (&self.process, order) {
+            (Process::Spolt(running), Order::Own(topic, partition)) => {
+                let _ = running
+                    .inbox
+                    .send(Input::Assigned(vec![((*topic).to_owned(), *partition)]));
+            }
+            (Process::Spolt(running), Order::Disown(topic, partition)) => {
+                let _ = running
+                    .inbox
+                    .send(Input::Revoked(vec![((*topic).to_owned(), *partition)]));
+            }
+            (Process::Loader { orders, .. }, order) => {
+                let _ = orders.send(order.clone());
+            }
+        }
+    }
+
+    /// Why the process has ended by itself, if it has.
+    pub fn ended(&mut self) -> Option<String> {
+        match &mut self.process {
+            Process::Spolt(running) => {
+                if !running.ended.is_finished() {
+                    return None;
+                }
+                let ended = self.runtime.block_on(&mut running.ended);
+                Some(match ended {
+                    Ok(Ok(())) => "drained".to_owned(),
+                    Ok(Err(failure)) => failure.to_string(),
+                    Err(error) => error.to_string(),
+                })
+            }
+            Process::Loader { fatal, .. } => fatal.try_recv().ok().map(|failure| failure.to_string()),
+        }
+    }
+
+    /// What stands still with an alarm: topic, partition (`None` for a whole table), reason.
+    #[must_use]
+    pub fn halted(&self) -> Vec<(String, Option<Partition>, String)> {
+        match &self.process {
+            Process::Spolt(running) => {
+                let state = running.state.borrow();
+                let lineages = state["lineages"].as_array().cloned().unwrap_or_default();
+                lineages
+                    .iter()
+                    .filter_map(|lineage| {
+                        let reason = lineage["halted"].as_str()?.to_owned();
+                        let partition = i32::try_from(lineage["partition"].as_i64()?).ok()?;
+                        Some((
+                            lineage["topic"].as_str()?.to_owned(),
+                            Some(Partition(partition)),
+                            reason,
+                        ))
+                    })
+                    .collect()
+            }
+            Process::Loader { shared, .. } => halted_tables(&shared.watch.state(TARGET)),
+        }
+    }
+}
+
+fn halted_tables(state: &serde_json::Value) -> Vec<(String, Option<Partition>, String)> {
+    let mut halted = Vec::new();
+    for table in state["tables"]
+        .as_object()
+        .into_iter()
+        .flat_map(|tables| tables.values())
+    {
+        let topic = table["topic"].as_str().unwrap_or_default().to_owned();
+        if let Some(reason) = table["halted"].as_str() {
+            halted.push((topic.clone(), None, reason.to_owned()));
+        }
+        for (partition, lineage) in table["lineages"].as_object().into_iter().flatten() {
+            if let (Ok(partition), Some(reason)) = (partition.parse(), lineage["halted"].as_str()) {
+                halted.push((topic.clone(), Some(Partition(partition)), reason.to_owned()));
+            }
+        }
+    }
+    halted
+}
+
+async fn spolt(port: &Port, shape: Shape) -> io::Result<Process> {
+    let shared = Arc::new(port.clone());
+    let ports = Ports {
+        store: shared.clone(),
+        signals: shared.clone(),
+        upstream: shared.clone(),
+        registry: shared.clone(),
+        topics: shared.clone(),
+        world: shared,
+    };
+    let settings = Settings {
+        cluster: CLUSTER.into(),
+        place: Place {
+            bucket: BUCKET.into(),
+            region: REGION.into(),
+            prefix: PREFIX.into(),
+            writer: port.name.to_string(),
+            build: "simulated".into(),
+        },
+        limits: shape.cut,
+        compression: (Compression::Zstd, 1),
+        budget: Budget::of(16 << 20),
+        encode_threads: 2,
+        uploads: 2,
+        sealed_per_partition: 3,
+        start: Start::Earliest,
+    };
+    let Assembled {
+        running,
+        encoders,
+        fetch,
+        commands,
+    } = assemble(settings, ports, FakeFetcher::new(port.clone()), Readiness::default())?;
+    for (encode, inbox) in encoders {
+        tokio::spawn(encoder(encode, inbox));
+    }
+    tokio::spawn(poller(fetch, commands));
+    Ok(Process::Spolt(running))
+}
+
+/// What an encoder's thread does, turn by turn.
+async fn encoder(mut encode: Encode, inbox: Inbox) {
+    loop {
+        match inbox.look() {
+            Next::Work(work) => {
+                encode.turn(Some(work));
+                continue;
+            }
+            Next::Nothing => encode.turn(None),
+            Next::Ended => return,
+        }
+        tokio::time::sleep(AGE_TICK).await;
+    }
+}
+
+/// What the polling thread does, turn by turn.
+async fn poller(mut fetch: Fetch<FakeFetcher>, commands: std::sync::mpsc::Receiver<s3_spolt::driver::fetch::Command>) {
+    loop {
+        match fetch.turn(&commands) {
+            Turn::Polled => tokio::time::sleep(POLL).await,
+            Turn::Hold => tokio::time::sleep(HOLD).await,
+            Turn::Ended => return,
+        }
+    }
+}
+
+async fn loader(port: &Port, shape: Shape) -> Process {
+    let world: Arc<Port> = Arc::new(port.clone());
+    let shared = Arc::new(Shared {
+        target: TARGET.into(),
+        prefix: PREFIX.into(),
+        limits: shape.load,
+        create_schemas: true,
+        authorization: Box::new(|| Ok("IAM_ROLE default".into())),
+        store: world.clone(),
+        pool: Pool::new(world.clone() as Arc<dyn port::Warehouse>, 2, Readiness::default()),
+        permits: Arc::new(Semaphore::new(2)),
+        parallel_loads: 2,
+        plans: plans::Plans::default(),
+        signals: world.clone(),
+        progress: world.clone(),
+        world,
+        watch: watch::Watch::default(),
+    });
+    let (orders, mut told) = unbounded_channel();
+    let (alarm, fatal) = unbounded_channel();
+    let mut owner = Owner::new(shared.clone(), alarm);
+    tokio::spawn(async move {
+        while let Some(order) = told.recv().await {
+            match order {
+                Order::Own(topic, _) => owner.own(table(topic)),
+                Order::Disown(topic, _) => owner.disown(&signals_of(topic)),
+            }
+        }
+    });
+    Process::Loader { orders, fatal, shared }
+}
+
+fn table(topic: &'static str) -> Table {
+    let (schema, name) = topic.split_once('.').unwrap_or(("shop", topic));
+    Table {
+        topic: topic.to_owned(),
+        signals: signals_of(topic),
+        target: Target {
+            table: TableName {
+                schema: schema.to_owned(),
+                name: name.to_owned(),
+            },
+            state_schema: "spolt".into(),
+            create_schemas: true,
+            mode: if topic == KEYED { Mode::Upsert } else { Mode::Append },
+            varchar: std::collections::BTreeMap::new(),
+        },
+        policy: common::chain::Policy::default(),
+    }
+}
+
+/// The group of statements that a topic's table belongs to.
+#[must_use]
+pub fn group_of(topic: &str) -> &'static str {
+    if topic == APPENDED { "appended" } else { "keyed" }
+}

@@ -1,0 +1,285 @@
+//! Which faults happen when. A schedule is drawn from the seed and is a plain list, so that it can be shortened.
+
+use std::fmt;
+
+use common::mutant::Mutant;
+
+use crate::dice::{Dice, Stream};
+
+/// What becomes of one request on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is carried out, and the answer takes so long, milliseconds.
+    Slow(u64),
+    /// It never arrives; the client gives up.
+    RequestLost,
+    /// It is carried out; the client gives up waiting for the answer.
+    AnswerLost,
+    /// The client gives up; it is carried out so many milliseconds later all the same.
+    Late(u64),
+    /// It is refused with an error that may pass: 503, a serialization failure, a registry that is down.
+    Refused,
+}
+
+/// Where a request can meet its fate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Point {
+    /// A claim is appended to the signal log.
+    Append,
+    /// The end of the signal log is read.
+    ReadTail,
+    /// An object is put.
+    Put,
+    /// An object is read by a daemon.
+    Get,
+    /// A question about an upstream partition.
+    Ask,
+    /// A schema is asked for.
+    Schema,
+    /// A session is opened.
+    Connect,
+    /// A statement other than COMMIT.
+    Statement,
+    /// COMMIT.
+    Commit,
+    /// Progress is published.
+    Progress,
+}
+
+/// The points at which requests meet their fates.
+const POINTS: [Point; 10] = [
+    Point::Append,
+    Point::ReadTail,
+    Point::Put,
+    Point::Get,
+    Point::Ask,
+    Point::Schema,
+    Point::Connect,
+    Point::Statement,
+    Point::Commit,
+    Point::Progress,
+];
+
+/// Which daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// s3-spolt.
+    Spolt,
+    /// redshift-spolt.
+    Loader,
+}
+
+/// What somebody does to the topics that the assumptions forbid (E1), or that only an operator can mend. A lineage that is hit may halt
+/// with an alarm; it must not lose or double anything in silence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// Retention passes what was claimed.
+    RetentionBeyond,
+    /// The upstream partition loses its last records, claimed ones among them (unclean election).
+    UpstreamTruncated(u64),
+    /// The upstream topic is deleted and made again.
+    Recreated,
+    /// A record that cannot be read.
+    Poison,
+    /// The signal partition loses its last so many records (unclean election).
+    SignalsLost(u64),
+    /// A claimed object is deleted by hand.
+    ObjectDeleted,
+}
+
+/// Something that happens to the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A process dies as by kill -9, and starts again after so many milliseconds.
+    Crash(Role, usize, u64),
+    /// A process stands still, as by SIGSTOP, for so many milliseconds.
+    Pause(Role, usize, u64),
+    /// The group shares the work out anew.
+    Rebalance(Role),
+    /// The next request at this point meets this fate.
+    Request(Point, Fate),
+    /// A process's wall clock jumps by so many milliseconds.
+    Clock(Role, usize, i64),
+    /// A transaction of a producer stays open for so many milliseconds, and is then committed or aborted.
+    Transaction(u64, bool),
+    /// Retention takes what was claimed long ago.
+    Retention,
+    /// The first half of the signal log expires, as far as every table has applied it.
+    SignalRetention,
+    /// Both topics get one more partition.
+    Partition,
+    /// See [`Damage`].
+    Damage(Damage),
+}
+
+impl Fault {
+    /// A word for counts.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Fault::Crash(Role::Spolt, ..) => "crash s3-spolt",
+            Fault::Crash(Role::Loader, ..) => "crash redshift-spolt",
+            Fault::Pause(Role::Spolt, ..) => "pause s3-spolt",
+            Fault::Pause(Role::Loader, ..) => "pause redshift-spolt",
+            Fault::Rebalance(_) => "rebalance",
+            Fault::Request(point, _) => match point {
+                Point::Append => "signal append",
+                Point::ReadTail => "signal read",
+                Point::Put => "S3 put",
+                Point::Get => "S3 get",
+                Point::Ask => "upstream question",
+                Point::Schema => "registry",
+                Point::Connect => "warehouse connect",
+                Point::Statement => "warehouse statement",
+                Point::Commit => "warehouse commit",
+                Point::Progress => "progress",
+            },
+            Fault::Clock(..) => "clock jump",
+            Fault::Transaction(..) => "open transaction",
+            Fault::Retention => "retention",
+            Fault::SignalRetention => "signal retention",
+            Fault::Partition => "partition added",
+            Fault::Damage(damage) => match damage {
+                Damage::RetentionBeyond => "damage: retention beyond",
+                Damage::UpstreamTruncated(_) => "damage: upstream truncated",
+                Damage::Recreated => "damage: topic recreated",
+                Damage::Poison => "damage: poison record",
+                Damage::SignalsLost(_) => "damage: signals lost",
+                Damage::ObjectDeleted => "damage: object deleted",
+            },
+        }
+    }
+}
+
+/// A fault and its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Milliseconds since the beginning of the run.
+    pub at_ms: u64,
+    /// What happens.
+    pub fault: Fault,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>6} ms  {:?}", self.at_ms, self.fault)
+    }
+}
+
+/// Everything that makes a run what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// Seed of all streams.
+    pub seed: u64,
+    /// How long records are produced and faults happen, milliseconds.
+    pub span_ms: u64,
+    /// Records of both topics together.
+    pub records: u64,
+    /// Faults in the order of their times.
+    pub steps: Vec<Step>,
+}
+
+impl Schedule {
+    /// The schedule of a seed: some runs are calm, most have a dozen faults, and one in six has a damage.
+    #[must_use]
+    pub fn of(seed: u64) -> Schedule {
+        let mut shape = Dice::new(seed, Stream::Shape);
+        let mut dice = Dice::new(seed, Stream::Faults);
+        let span_ms = shape.between(4, 12) * 1_000;
+        let records = shape.between(60, 260);
+        let faults = if dice.chance(5) { 0 } else { dice.between(4, 32) };
+        let mut steps: Vec<Step> = (0..faults)
+            .map(|_| Step {
+                at_ms: dice.below(span_ms),
+                fault: fault(&mut dice),
+            })
+            .collect();
+        if dice.chance(16) {
+            steps.push(Step {
+                at_ms: dice.between(span_ms / 4, span_ms),
+                fault: Fault::Damage(damage(&mut dice)),
+            });
+        }
+        if dice.chance(10) {
+            steps.push(Step {
+                at_ms: dice.between(span_ms / 4, span_ms),
+                fault: Fault::Partition,
+            });
+        }
+        steps.sort_by_key(|step| step.at_ms);
+        Schedule {
+            seed,
+            span_ms,
+            records,
+            steps,
+        }
+    }
+
+    /// The schedule of a seed for a mutant: the log is damaged from outside where only that shows the mutant (G2).
+    #[must_use]
+    pub fn for_mutant(seed: u64, mutant: Mutant) -> Schedule {
+        let mut schedule = Schedule::of(seed);
+        if matches!(
+            mutant,
+            Mutant::NoContinuity | Mutant::NoContinuityNoTrim | Mutant::PipelinedSignalsNoContinuity
+        ) {
+            let mut dice = Dice::new(seed ^ 0x6732, Stream::Faults);
+            schedule.steps.push(Step {
+                at_ms: dice.between(schedule.span_ms / 4, schedule.span_ms),
+                fault: Fault::Damage(Damage::SignalsLost(dice.between(1, 4))),
+            });
+            schedule.steps.sort_by_key(|step| step.at_ms);
+        }
+        schedule
+    }
+}
+
+fn fault(dice: &mut Dice) -> Fault {
+    let role = if dice.chance(50) { Role::Spolt } else { Role::Loader };
+    let process = dice.index(2);
+    match dice.below(100) {
+        0..16 => Fault::Crash(role, process, dice.between(10, 3_000)),
+        16..30 => Fault::Pause(role, process, dice.between(50, 6_000)),
+        30..38 => Fault::Rebalance(role),
+        38..86 => {
+            let point = POINTS[dice.index(POINTS.len())];
+            // The three that matter most are met most.
+            let point = match dice.below(6) {
+                0 => Point::Append,
+                1 => Point::Put,
+                2 => Point::Commit,
+                _ => point,
+            };
+            Fault::Request(point, fate(dice))
+        }
+        86..89 => {
+            let hours = dice.between(0, 24) * 3_600_000;
+            let millis = i64::try_from(hours + dice.below(5_000)).unwrap_or(0);
+            Fault::Clock(role, process, if dice.chance(50) { millis } else { -millis })
+        }
+        89..94 => Fault::Transaction(dice.between(100, 4_000), dice.chance(50)),
+        94..97 => Fault::Retention,
+        _ => Fault::SignalRetention,
+    }
+}
+
+fn fate(dice: &mut Dice) -> Fate {
+    match dice.below(5) {
+        0 => Fate::Slow(dice.between(100, 5_000)),
+        1 => Fate::RequestLost,
+        2 => Fate::AnswerLost,
+        3 => Fate::Late(dice.between(100, 8_000)),
+        _ => Fate::Refused,
+    }
+}
+
+fn damage(dice: &mut Dice) -> Damage {
+    match dice.below(6) {
+        0 => Damage::RetentionBeyond,
+        1 => Damage::UpstreamTruncated(dice.between(1, 12)),
+        2 => Damage::Recreated,
+        3 => Damage::Poison,
+        4 => Damage::SignalsLost(dice.between(1, 4)),
+        _ => Damage::ObjectDeleted,
+    }
+}
