@@ -98,7 +98,7 @@ pub fn may_delete(
 /// What a new target must know of a signal partition before it begins (rule 24).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Survey {
-    /// Where the lineage begins: the first genesis.
+    /// Where a target without checkpoint would begin: the first claim, which is the first genesis unless the log was cut.
     pub origin: Option<Position>,
     /// Objects below this may be gone.
     pub horizon: Option<Position>,
@@ -117,22 +117,15 @@ pub struct Collected {
 impl Survey {
     /// Takes the next claim of the partition.
     pub fn take(&mut self, link: &Link) {
-        match link.kind {
-            Kind::Genesis => {
-                self.origin.get_or_insert(Position {
-                    incarnation: link.incarnation,
-                    next: link.start,
-                });
-            }
-            Kind::Horizon => {
-                let here = Position {
-                    incarnation: link.incarnation,
-                    next: link.next,
-                };
-                // Collectors may overtake each other; what one of them deleted stays deleted.
-                self.horizon = self.horizon.max(Some(here));
-            }
-            _ => {}
+        let at = |next| Position {
+            incarnation: link.incarnation,
+            next,
+        };
+        if link.kind == Kind::Horizon {
+            // Collectors may overtake each other; what one of them deleted stays deleted.
+            self.horizon = self.horizon.max(Some(at(link.next)));
+        } else {
+            self.origin.get_or_insert(at(link.start));
         }
     }
 

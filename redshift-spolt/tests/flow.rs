@@ -8,16 +8,22 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use common::chain::Policy;
+use common::chain::{Policy, Position};
 use common::claim::{Claim, Kind, plan_key};
-use common::ids::{Offset, Partition};
+use common::failure::{Class, Failure};
+use common::horizon::Survey;
+use common::ids::{Incarnation, Offset, Partition};
+use common::progress::Statement;
 use redshift_spolt::driver::port::{Progress, Signals, Wish};
+use redshift_spolt::driver::register::Registrar;
+use redshift_spolt::driver::table::Table;
 use redshift_spolt::driver::{Shared, load, plans, watch};
 use redshift_spolt::load::LoadPlan;
 use redshift_spolt::load::evolve::Mode;
 use redshift_spolt::load::machine::Outcome;
 use redshift_spolt::load::names::TableName;
 use redshift_spolt::load::run::{self, Caps, Offer, Pending};
+use redshift_spolt::load::state::{Checkpoint, State};
 use redshift_spolt::load::statements::Target;
 use redshift_spolt::warehouse::pool::Pool;
 use runtime::port::{
@@ -119,12 +125,22 @@ impl ObjectStore for FakeStore {
     }
 }
 
-struct Quiet;
+/// Signals and progress: keeps what is said, and answers a survey as told.
+#[derive(Default)]
+struct Quiet {
+    said: Mutex<Vec<Statement>>,
+    survey: Mutex<Survey>,
+    /// The progress topic does not take anything.
+    mute: Mutex<bool>,
+}
 
 #[async_trait]
 impl Signals for Quiet {
     async fn partitions(&self, _: &str) -> Result<i32> {
         Ok(1)
+    }
+    async fn survey(&self, _: &str, _: Partition) -> Result<Survey> {
+        Ok(*self.survey.lock().unwrap())
     }
     fn read(&self, _: Wish) {}
     fn stop(&self, _: &str, _: Partition) {}
@@ -134,7 +150,13 @@ impl Signals for Quiet {
 
 #[async_trait]
 impl Progress for Quiet {
-    async fn publish(&self, _: String, _: Vec<u8>) -> Result<()> {
+    async fn publish(&self, key: String, value: Vec<u8>) -> Result<()> {
+        if *self.mute.lock().unwrap() {
+            return Err(Failure::retry("no broker answers"));
+        }
+        let statement = Statement::decode(&value).unwrap().unwrap();
+        assert_eq!(statement.key(), key);
+        self.said.lock().unwrap().push(statement);
         Ok(())
     }
 }
@@ -156,6 +178,7 @@ impl World for Quiet {
 struct Bench {
     script: Script,
     store: Arc<FakeStore>,
+    quiet: Arc<Quiet>,
     shared: Shared,
     target: Target,
     load: LoadPlan,
@@ -163,6 +186,7 @@ struct Bench {
 
 fn bench() -> Bench {
     let (script, store) = (Script::default(), Arc::new(FakeStore::default()));
+    let quiet = Arc::new(Quiet::default());
     let plan = narrow();
     store
         .objects
@@ -204,9 +228,9 @@ fn bench() -> Bench {
         permits: Arc::new(Semaphore::new(1)),
         parallel_loads: 1,
         plans: plans::Plans::default(),
-        signals: Arc::new(Quiet),
-        progress: Arc::new(Quiet),
-        world: Arc::new(Quiet),
+        signals: quiet.clone(),
+        progress: quiet.clone(),
+        world: quiet.clone(),
         watch: watch::Watch::default(),
     };
     let target = Target {
@@ -222,6 +246,7 @@ fn bench() -> Bench {
     Bench {
         script,
         store,
+        quiet,
         shared,
         target,
         load,
@@ -381,4 +406,114 @@ async fn a_missing_plan_document_halts_with_its_key() {
     };
     assert!(failure.to_string().contains("_plans/"), "{failure}");
     assert_eq!(bench.script.sent("BEGIN"), 0);
+}
+
+fn at(next: i64) -> Position {
+    Position {
+        incarnation: Incarnation(0),
+        next: Offset(next),
+    }
+}
+
+fn state(next: Option<i64>) -> State {
+    let checkpoint = |next| Checkpoint {
+        cluster: "c1".into(),
+        topic: support::TOPIC.into(),
+        position: at(next),
+        signal_next: Offset(0),
+    };
+    State {
+        lineages: next.map(|next| (Partition(0), checkpoint(next))).into_iter().collect(),
+        ..State::default()
+    }
+}
+
+impl Bench {
+    fn table(&self) -> Table {
+        Table {
+            topic: support::TOPIC.into(),
+            signals: "s".into(),
+            target: self.target.clone(),
+            policy: Policy::default(),
+        }
+    }
+
+    /// Where the progress topic has the target, if it is registered.
+    fn registered(&self) -> Option<Option<i64>> {
+        let mut registry = common::progress::Registry::default();
+        let said = self.quiet.said.lock().unwrap();
+        said.iter().cloned().for_each(|statement| registry.take(statement));
+        let (target, registration) = registry.targets(support::TOPIC).next()?;
+        assert!(target == "main" && registration.pinned);
+        Some(
+            registration
+                .at
+                .get(&Partition(0))
+                .map(|standing| standing.position.next.0),
+        )
+    }
+}
+
+#[tokio::test]
+async fn a_table_registers_before_anything_is_read_and_again_when_its_checkpoints_went_back() {
+    let bench = bench();
+    let (table, registrar) = (bench.table(), Registrar::default());
+    *bench.quiet.mute.lock().unwrap() = true;
+    let failure = registrar
+        .register(&bench.shared, &table, &state(None))
+        .await
+        .unwrap_err();
+    assert_eq!((failure.class, bench.registered()), (Class::Retry, None));
+    *bench.quiet.mute.lock().unwrap() = false;
+
+    let said = || bench.quiet.said.lock().unwrap().len();
+    assert_eq!(
+        registrar.register(&bench.shared, &table, &state(None)).await,
+        Ok(vec![])
+    );
+    assert_eq!((bench.registered(), said()), (Some(None), 1));
+    let told = registrar.progress(&bench.shared, &table, &bench.load.runs[0], Some(1));
+    bench.shared.progress.publish(told.key(), told.encode()).await.unwrap();
+    assert_eq!(bench.registered(), Some(Some(4)));
+    // The checkpoint is where it was said to be: nothing is to be said. The warehouse was restored: it is.
+    registrar
+        .register(&bench.shared, &table, &state(Some(4)))
+        .await
+        .unwrap();
+    assert_eq!(said(), 2);
+    registrar
+        .register(&bench.shared, &table, &state(Some(2)))
+        .await
+        .unwrap();
+    assert_eq!((bench.registered(), said()), (Some(Some(2)), 3));
+}
+
+#[tokio::test]
+async fn a_table_that_would_begin_below_the_horizon_is_refused_with_the_way_on() {
+    let bench = bench();
+    *bench.quiet.survey.lock().unwrap() = Survey {
+        origin: Some(at(0)),
+        horizon: Some(at(7)),
+    };
+    let refused = Registrar::default()
+        .register(&bench.shared, &bench.table(), &state(None))
+        .await
+        .unwrap();
+    let [(Partition(0), failure)] = refused.as_slice() else {
+        panic!("{refused:?}")
+    };
+    assert!(
+        failure.class == Class::Halt && failure.message.contains("`7 of incarnation 0`"),
+        "{failure}"
+    );
+    assert!(failure.hint.as_deref().unwrap().contains("unregister"), "{failure}");
+    assert_eq!(bench.registered(), Some(None), "the registration comes first");
+    // One that has a checkpoint needs no look.
+    let with_checkpoint = Registrar::default();
+    assert_eq!(
+        with_checkpoint
+            .register(&bench.shared, &bench.table(), &state(Some(7)))
+            .await,
+        Ok(vec![])
+    );
 }

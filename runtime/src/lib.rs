@@ -6,6 +6,7 @@ pub mod http;
 pub mod kafka;
 pub mod membership;
 pub mod port;
+pub mod progress;
 pub mod readiness;
 pub mod registry;
 pub mod report;

@@ -1,4 +1,4 @@
-//! The front door: `run`, `check`, `plan`, `accept-partitions`, `status`.
+//! The front door: `run`, `check`, `plan`, `accept-partitions`, `status`, `unregister`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,6 +24,7 @@ mod open;
 mod plan;
 mod run;
 mod status;
+mod unregister;
 
 /// Loads what s3-spolt wrote to S3 into Amazon Redshift, exactly once.
 #[derive(Debug, Parser)]
@@ -55,6 +56,8 @@ enum Command {
         #[arg(long)]
         apply: bool,
     },
+    /// End the registration of a target that is no more; shows what it would do unless --apply is given.
+    Unregister(unregister::Wish),
     /// Print checkpoints and lag of every table.
     Status {
         /// As JSON.
@@ -90,6 +93,7 @@ async fn execute(arguments: Arguments) -> Result<(), Error> {
         Command::Check => check::check(config, settings).await,
         Command::Plan { topic } => plan::plan(config, settings, &topic).await,
         Command::AcceptPartitions { topic, apply } => accept::accept(config, settings, &topic, apply).await,
+        Command::Unregister(wish) => unregister::unregister(config, settings, wish).await,
         Command::Status { json } => status::status(config, settings, json).await,
     }
 }

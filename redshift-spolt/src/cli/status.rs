@@ -1,12 +1,15 @@
 //! `status`: checkpoints and lag of every table, from the state tables and the ends of the signal logs.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use common::claim::Claim;
 use common::failure::Failure;
 use common::ids::Partition;
+use common::progress::Registry;
 use runtime::config::Config;
 use runtime::port::{Session, SignalLog};
+use runtime::progress;
 use runtime::report::Error;
 use serde::Serialize;
 
@@ -26,6 +29,8 @@ struct Line {
     next: Option<i64>,
     claimed: Option<i64>,
     lag: Option<i64>,
+    /// Targets that are registered for the topic, with how far the garbage collector believes each to be.
+    registered: BTreeMap<String, Option<i64>>,
 }
 
 pub(super) async fn status(config: Config, settings: Settings, json: bool) -> Result<(), Error> {
@@ -36,6 +41,11 @@ pub(super) async fn status(config: Config, settings: Settings, json: bool) -> Re
         .connect()
         .await
         .map_err(|failure| connecting(&failure))?;
+    let progress_topic = &config.signals.progress_topic;
+    let registry = match world.kafka.topic(progress_topic).await? {
+        Some(_) => progress::read(&world.kafka.signal_log(), progress_topic).await?,
+        None => Registry::default(),
+    };
     let mut lines = Vec::new();
     for (topic, name) in open::topics(&config, &settings, &world.kafka).await? {
         let table = open::table(&config, &settings, &topic, name);
@@ -73,11 +83,22 @@ pub(super) async fn status(config: Config, settings: Settings, json: bool) -> Re
                     .zip(last)
                     .filter(|(position, last)| position.incarnation == last.incarnation)
                     .map(|(position, last)| (last.next.0 - position.next.0).max(0)),
+                registered: registered(&registry, &topic, partition),
             });
         }
     }
     show(&lines, json);
     Ok(())
+}
+
+fn registered(registry: &Registry, topic: &str, partition: Partition) -> BTreeMap<String, Option<i64>> {
+    let pinned = registry.targets(topic).filter(|(_, registration)| registration.pinned);
+    pinned
+        .map(|(target, registration)| {
+            let at = registration.at.get(&partition);
+            (target.to_owned(), at.map(|standing| standing.position.next.0))
+        })
+        .collect()
 }
 
 /// The state as it is now, without the lock: this command must not wait for a load.
@@ -110,20 +131,25 @@ fn table(out: &mut impl Write, lines: &[Line]) -> std::io::Result<()> {
     let width = lines.iter().map(|line| line.table.len()).max().unwrap_or(5).max(5);
     writeln!(
         out,
-        "{:width$}  {:>9}  {:>4}  {:>19}  {:>19}  {:>12}",
+        "{:width$}  {:>9}  {:>4}  {:>19}  {:>19}  {:>12}  registered targets",
         "table", "partition", "life", "applied up to", "claimed up to", "lag"
     )?;
     let number = |value: Option<i64>| value.map_or("-".to_owned(), |value| value.to_string());
     for line in lines {
         writeln!(
             out,
-            "{:width$}  {:>9}  {:>4}  {:>19}  {:>19}  {:>12}",
+            "{:width$}  {:>9}  {:>4}  {:>19}  {:>19}  {:>12}  {}",
             line.table,
             line.partition,
             number(line.incarnation.map(i64::from)),
             number(line.next),
             number(line.claimed),
-            number(line.lag)
+            number(line.lag),
+            line.registered
+                .iter()
+                .map(|(target, at)| format!("{target} {}", number(*at)))
+                .collect::<Vec<_>>()
+                .join(", ")
         )?;
     }
     Ok(())

@@ -9,7 +9,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use common::chain::Link;
+use common::claim::Claim;
 use common::failure::Failure;
+use common::horizon::Survey;
 use common::ids::{Offset, Partition};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -17,7 +20,7 @@ use rdkafka::message::Message;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as At, TopicPartitionList};
 use runtime::kafka::{Kafka, KafkaContext, KafkaProducer};
-use runtime::port::{PartitionFacts, Result, Upstream};
+use runtime::port::{PartitionFacts, Result, SignalLog, Upstream};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tracing::{debug, info, warn};
 
@@ -34,6 +37,9 @@ const WISH_RETRY: Duration = Duration::from_secs(1);
 
 /// librdkafka's queue of signals, KiB: some ten thousand claims.
 const QUEUE_KBYTES: &str = "16384";
+
+/// Signals that a survey reads at once: some 10 MB.
+const SURVEY_PAGE: u64 = 5_000;
 
 type Key = (String, Partition);
 
@@ -111,6 +117,23 @@ impl Signals for SignalReader {
     async fn partitions(&self, topic: &str) -> Result<i32> {
         let found = self.kafka.topic(topic).await?;
         Ok(found.map_or(0, |topic| i32::try_from(topic.partitions).unwrap_or(i32::MAX)))
+    }
+
+    async fn survey(&self, topic: &str, partition: Partition) -> Result<Survey> {
+        let (log, mut survey, mut from) = (self.kafka.signal_log(), Survey::default(), Offset(0));
+        loop {
+            let slice = log.read_from(topic, partition, from, SURVEY_PAGE).await?;
+            // What cannot be read halts the lineage when it is delivered.
+            let claims = slice
+                .records
+                .iter()
+                .filter_map(|record| Claim::decode(&record.value).ok());
+            claims.for_each(|claim| survey.take(&Link::of(&claim)));
+            match slice.records.last() {
+                Some(last) if slice.records.len() as u64 == SURVEY_PAGE => from = last.offset.next(),
+                _ => return Ok(survey),
+            }
+        }
     }
 
     fn read(&self, wish: Wish) {

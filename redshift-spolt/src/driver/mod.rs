@@ -7,6 +7,7 @@
 //! | [`load`] | one load: plan documents, manifests, session, script |
 //! | [`owner`] | starts and ends table tasks as the loader group says (rule 14) |
 //! | [`kafka`] | the real signal reader, membership and progress topic |
+//! | [`register`] | registers a table before its first signal is read (rules 23, 24) |
 //! | [`plans`] | plan documents by id, bounded |
 //! | [`watch`] | metrics, and what `/state` shows |
 
@@ -23,6 +24,7 @@ pub mod load;
 pub mod owner;
 pub mod plans;
 pub mod port;
+pub mod register;
 pub mod table;
 pub mod watch;
 

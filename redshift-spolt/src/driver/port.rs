@@ -1,6 +1,7 @@
 //! The traits through which a table task reaches Kafka.
 
 use async_trait::async_trait;
+use common::horizon::Survey;
 use common::ids::{Offset, Partition};
 use runtime::port::Result;
 use tokio::sync::mpsc::UnboundedSender;
@@ -54,6 +55,8 @@ pub struct Wish {
 pub trait Signals: Send + Sync + 'static {
     /// How many partitions a signal topic has; 0 if there is no such topic.
     async fn partitions(&self, topic: &str) -> Result<i32>;
+    /// Reads a whole partition as it is now for its origin and its horizon (rule 24).
+    async fn survey(&self, topic: &str, partition: Partition) -> Result<Survey>;
     /// Reads a partition; an earlier wish for it is forgotten.
     fn read(&self, wish: Wish);
     /// Stops reading a partition.

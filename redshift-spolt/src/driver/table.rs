@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
 use super::port::{Delivered, Delivery, Wish};
+use super::register::Registrar;
 use super::{Shared, load};
 use crate::load::machine::{Outcome, View};
 use crate::load::run::{LoadPlan, Run};
@@ -72,6 +73,7 @@ pub async fn run(shared: Arc<Shared>, table: Arc<Table>, cancel: CancellationTok
             serials: BTreeMap::new(),
             wake_at: None,
             began: (shared.world.now_ms(), Instant::now()),
+            registrar: Arc::default(),
             fatal,
         };
         info!(partitions, "table begins");
@@ -112,6 +114,7 @@ struct Task {
     wake_at: Option<i64>,
     /// Wall clock and steady clock when the task began.
     began: (i64, Instant),
+    registrar: Arc<Registrar>,
     fatal: UnboundedSender<Failure>,
 }
 
@@ -221,11 +224,21 @@ impl Task {
 
     fn read_state(&self) {
         let (shared, table, events) = (Arc::clone(&self.shared), Arc::clone(&self.table), self.events.clone());
-        let fatal = self.fatal.clone();
+        let (fatal, registrar) = (self.fatal.clone(), Arc::clone(&self.registrar));
         tokio::spawn(
             async move {
-                let event = match load::read_state(&shared, &table.target).await {
-                    Ok(state) => Event::State(state),
+                let read = async {
+                    let state = load::read_state(&shared, &table.target).await?;
+                    let refused = registrar.register(&shared, &table, &state).await?;
+                    Ok((state, refused))
+                };
+                let event = match read.await {
+                    Ok((state, refused)) => {
+                        for (partition, failure) in refused {
+                            let _ = events.send(Event::BadSignal { partition, failure });
+                        }
+                        Event::State(state)
+                    }
                     Err(failure) => {
                         report(&shared, &table, &failure, &fatal);
                         Event::StateFailed(failure)
@@ -272,19 +285,14 @@ impl Task {
     /// Rule 21. Advisory: what cannot be published now is superseded by the next load's message.
     fn publish(&self, runs: Vec<Run>) {
         let (shared, table) = (Arc::clone(&self.shared), Arc::clone(&self.table));
-        let load_id = self.machine.row().map(|row| row.serial);
+        let (load_id, registrar) = (self.machine.row().map(|row| row.serial), Arc::clone(&self.registrar));
         tokio::spawn(async move {
             if failpoint::hit("C28").await.is_err() {
                 return;
             }
             for run in runs {
-                let message = message(&shared, &table, &run, load_id);
-                let key = format!(
-                    "{}/{}/{}/{}",
-                    shared.target, run.topic, run.to.incarnation, run.partition
-                );
-                let value = serde_json::to_vec(&message).unwrap_or_default();
-                if let Err(failure) = shared.progress.publish(key, value).await {
+                let said = registrar.progress(&shared, &table, &run, load_id);
+                if let Err(failure) = shared.progress.publish(said.key(), said.encode()).await {
                     warn!(error = %failure, "publish progress");
                 }
             }
@@ -333,33 +341,6 @@ fn phases(phases: &BTreeMap<&'static str, f64>) -> String {
         .map(|(phase, seconds)| format!("{phase} {seconds:.3}"))
         .collect();
     shown.join(", ")
-}
-
-#[derive(Serialize)]
-struct Message<'a> {
-    target: &'a str,
-    table: String,
-    cluster: &'a str,
-    topic: &'a str,
-    incarnation: u32,
-    partition: i32,
-    next: i64,
-    committed_at_ms: i64,
-    load: Option<i64>,
-}
-
-fn message<'a>(shared: &'a Shared, table: &Table, run: &'a Run, load: Option<i64>) -> Message<'a> {
-    Message {
-        target: &shared.target,
-        table: table.target.table.to_string(),
-        cluster: &run.cluster,
-        topic: &run.topic,
-        incarnation: run.to.incarnation.0,
-        partition: run.partition.0,
-        next: run.to.next.0,
-        committed_at_ms: shared.world.now_ms(),
-        load,
-    }
 }
 
 /// What `/state` shows of a table.

@@ -170,6 +170,8 @@ struct Source {
     gap: Option<Gap>,
     /// The log must be read again from here at the latest: claims from here on were seen and not kept.
     floor: Option<Offset>,
+    /// The log was read from its beginning because of a gap; once is enough.
+    rewound: bool,
 }
 
 /// What a lineage knows while claims are missing.
@@ -414,6 +416,9 @@ impl Machine {
         let fail = |failure: Failure| failure.topic(&self.topic).partition(partition).offset(claim.start);
         match verdict {
             Verdict::Drop(_) => {}
+            Verdict::Halt(Halt::Gap { .. } | Halt::UnannouncedLife { .. }) if source.rewind() => {
+                actions.push(Action::ReadSignals { partition, from: None });
+            }
             Verdict::Halt(halt @ (Halt::Gap { .. } | Halt::UnannouncedLife { .. })) => {
                 let failure = fail(halted(&halt));
                 source.set_aside(pending);
@@ -632,6 +637,14 @@ impl Machine {
 }
 
 impl Source {
+    /// Whether the log should be read from its beginning before a gap is believed: the stored signal position means nothing in a log that
+    /// was rebuilt, and the beginning is always safe (rule 15).
+    fn rewind(&mut self) -> bool {
+        let first = !self.rewound && self.gap.is_none() && self.base.is_some_and(|base| base > Offset(0));
+        self.rewound |= first;
+        first
+    }
+
     /// Takes the checkpoint as it was read under the lock. What waits stays if the checkpoint is where this source thought it was, or
     /// further (another loader, or a commit whose answer was lost). If it is not (the warehouse was restored), all that was read is
     /// forgotten. Returns whether the signals must be read again from `base`.

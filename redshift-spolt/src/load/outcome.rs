@@ -95,7 +95,8 @@ fn copy_meaning(answer: &SqlFailure, told: impl Fn(Class) -> Failure) -> Meaning
     if said("mandatory url") || said("nosuchkey") || said("does not exist") || said("not found") {
         return Meaning::Untrue(told(Class::Halt).hint(
             "an object that a claim names is missing from S3 (or lies in another region); nothing was loaded, and nothing is skipped. \
-             restore the object from a version or a replica, then restart",
+             if the warehouse was restored to a time before the garbage collector's horizon, restore a later snapshot or fill the table \
+             from another target; else restore the object from a version or a replica. then restart",
         ));
     }
     if said("load into table") && said("failed") {

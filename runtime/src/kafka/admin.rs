@@ -113,8 +113,13 @@ impl Kafka {
     /// # Errors
     /// As for a signal topic.
     pub async fn ensure_progress_topic(&self, name: &str, replication: u16) -> Result<()> {
-        self.ensure(name, 1, replication, &[("cleanup.policy", "compact")])
-            .await
+        // Compaction passes over the segment that is written to; one a day would be read whole by every collection.
+        let settings = [
+            ("cleanup.policy", "compact"),
+            ("segment.ms", "3600000"),
+            ("min.cleanable.dirty.ratio", "0.1"),
+        ];
+        self.ensure(name, 1, replication, &settings).await
     }
 
     async fn ensure(&self, name: &str, partitions: u32, replication: u16, settings: &[(&str, &str)]) -> Result<()> {
