@@ -269,16 +269,19 @@ impl Coverage {
 }
 
 /// Where the chain of a log breaks (invariant I2): the index of the first claim of `incarnation` after whose append the claims cover
-/// anything but one range from the origin on. `None` if every prefix is whole. Claims of other lives and horizons are passed over.
+/// anything but one range from the origin on. `None` if every prefix is whole. Claims of other lives are passed over, and horizons too,
+/// but for one right behind the origin: there it stands for the claims of what was collected, as in a log rebuilt from S3.
 #[must_use]
 pub fn first_break(log: &[Link], incarnation: Incarnation) -> Option<usize> {
     let mut origin = None;
     let mut covered = Coverage::default();
     for (index, link) in log.iter().enumerate() {
-        if link.incarnation != incarnation || link.kind == Kind::Horizon {
+        if link.incarnation != incarnation {
             continue;
         }
         match (origin, link.kind) {
+            (Some(origin), Kind::Horizon) if covered.ranges().is_empty() => covered.add(origin, link.next),
+            (_, Kind::Horizon) => {}
             (None, Kind::Genesis | Kind::Reset) => origin = Some(link.start),
             (None, _) => return Some(index),
             (Some(_), Kind::Genesis | Kind::Reset) => {}

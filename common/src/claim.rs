@@ -51,6 +51,22 @@ impl Kind {
             Kind::Horizon => "horizon",
         }
     }
+
+    /// The kind of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Kind> {
+        [
+            Kind::Data,
+            Kind::Genesis,
+            Kind::Skip,
+            Kind::Gap,
+            Kind::Reset,
+            Kind::Truncate,
+            Kind::Horizon,
+        ]
+        .into_iter()
+        .find(|kind| kind.name() == name)
+    }
 }
 
 /// How the object's bytes are to be read.
@@ -356,6 +372,12 @@ fn ascii_json(claim: &Claim) -> String {
     ascii
 }
 
+/// Folder of all objects of a topic: `prefix/topic/`.
+#[must_use]
+pub fn topic_folder(prefix: &str, topic: &str) -> String {
+    format!("{}{topic}/", folder(prefix))
+}
+
 /// Folder of a lineage's objects: `prefix/topic/i{n}/p{partition}`.
 #[must_use]
 pub fn lineage_prefix(prefix: &str, lineage: &Lineage) -> String {
@@ -398,6 +420,47 @@ pub fn bare_claim_key(prefix: &str, claim: &Claim) -> String {
         claim.next.0,
         claim.kind.name()
     )
+}
+
+/// What the key of a data object or of a bare claim says (rule 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ObjectName {
+    /// Incarnation of the topic.
+    pub incarnation: Incarnation,
+    /// Partition.
+    pub partition: Partition,
+    /// First offset covered.
+    pub start: Offset,
+    /// First offset not covered.
+    pub next: Offset,
+    /// What is stated.
+    pub kind: Kind,
+}
+
+/// Reads the key of an object of a topic; `None` if it is no key of [`object_key`] or [`bare_claim_key`].
+#[must_use]
+pub fn object_name(prefix: &str, topic: &str, key: &str) -> Option<ObjectName> {
+    let rest = key
+        .strip_prefix(&folder(prefix))?
+        .strip_prefix(topic)?
+        .strip_prefix("/i")?;
+    let (incarnation, rest) = rest.split_once("/p")?;
+    let (partition, name) = rest.split_once('/')?;
+    let mut parts = name.splitn(3, '-');
+    let mut offset = || parts.next()?.parse().ok().map(Offset);
+    let (start, next) = (offset()?, offset()?);
+    let last = parts.next()?;
+    let kind = match last.strip_suffix(".claim") {
+        Some(kind) => Kind::named(kind)?,
+        None => last.contains(".csv").then_some(Kind::Data)?,
+    };
+    Some(ObjectName {
+        incarnation: Incarnation(incarnation.parse().ok()?),
+        partition: Partition(partition.parse().ok()?),
+        start,
+        next,
+        kind,
+    })
 }
 
 /// Key of a plan document.
@@ -541,6 +604,27 @@ mod tests {
         assert!(key(99, "ab") < key(100, "ab"));
         assert_ne!(key(7, &"ab".repeat(32)), key(7, &"cd".repeat(32)));
         assert_eq!(plan_key("", &PlanId("x".into())), "_plans/x.json");
+    }
+
+    #[test]
+    fn keys_read_back() {
+        let of = lineage();
+        let data = object_key("raw", &of, Offset(7), Offset(12), &"ab".repeat(32), Compression::Zstd);
+        let name = object_name("/raw", &of.topic, &data).unwrap();
+        assert_eq!(
+            (name.partition, name.start, name.next, name.kind),
+            (of.partition, Offset(7), Offset(12), Kind::Data)
+        );
+        let bare = bare_claim_key("", &Claim::new(Kind::Horizon, &of, Offset(9), Offset(9)));
+        let name = object_name("", &of.topic, &bare).unwrap();
+        assert_eq!((name.next, name.kind), (Offset(9), Kind::Horizon));
+        for other in [
+            "raw/shop.public.orders/i0/p3/readme",
+            "raw/_plans/ab.json",
+            "raw/shop.public.orders2/i0/p3/x",
+        ] {
+            assert_eq!(object_name("raw", &of.topic, other), None, "{other}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::chain::{Coverage, Link, first_break};
-use crate::claim::{Claim, Kind};
+use crate::claim::Claim;
 use crate::ids::{Incarnation, Lineage, Offset};
 use crate::plan::Plan;
 
@@ -57,10 +57,7 @@ pub fn truth(claim: &Claim, in_object: &BTreeSet<Offset>, with_rows: &BTreeSet<O
 /// # Errors
 /// With the first claim that leaves a gap behind it.
 pub fn chain(log: &[Claim], lineage: &Lineage) -> Result<(), Violation> {
-    let of_lineage: Vec<&Claim> = log
-        .iter()
-        .filter(|claim| claim.is_of(lineage) && claim.kind != Kind::Horizon)
-        .collect();
+    let of_lineage: Vec<&Claim> = log.iter().filter(|claim| claim.is_of(lineage)).collect();
     let links: Vec<Link> = of_lineage.iter().map(|claim| Link::of(claim)).collect();
     match first_break(&links, lineage.incarnation) {
         None => Ok(()),
@@ -213,6 +210,7 @@ pub fn no_silent_loss(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::Kind;
     use crate::ids::Partition;
 
     fn lineage() -> Lineage {

@@ -16,6 +16,7 @@
 //! | [`manifest`] | COPY manifests |
 //! | [`progress`] | what targets say of themselves: registrations and positions (rules 21, 23) |
 //! | [`horizon`] | what may be collected, and who may still begin (rules 23, 24) |
+//! | [`rebuild`] | a signal log made anew from S3 (rule 2) |
 //! | [`invariants`] | the protocol's invariants as named predicates |
 //! | [`failure`] | one classification of every failure |
 //! | [`mutant`] | ways of getting the protocol wrong on purpose, for the drills |
@@ -33,5 +34,6 @@ pub mod manifest;
 pub mod mutant;
 pub mod plan;
 pub mod progress;
+pub mod rebuild;
 pub mod row;
 pub mod table;

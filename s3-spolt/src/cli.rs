@@ -14,9 +14,11 @@ use self::operate::Wish;
 use crate::ingest::operator::At;
 
 mod check;
+mod gc;
 mod lag;
 mod operate;
 mod peek;
+mod rebuild;
 
 /// Batches Kafka topics into CSV objects on S3 and claims each of them, exactly once.
 #[derive(Debug, Parser)]
@@ -78,6 +80,35 @@ enum Command {
         to: Option<i64>,
         #[command(flatten)]
         insist: Insist,
+    },
+    /// Deletes objects that every target has applied; shows what it would do unless --apply is given.
+    Gc {
+        #[command(flatten)]
+        file: File,
+        /// Topics; all that are configured unless given.
+        topic: Vec<String>,
+        /// Does it.
+        #[arg(long)]
+        apply: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Makes the signal log of a topic anew from the objects on S3; shows what it found unless --apply is given.
+    Rebuild {
+        #[command(flatten)]
+        file: File,
+        /// Topic.
+        topic: String,
+        /// Partition; all unless given.
+        #[arg(long)]
+        partition: Option<i32>,
+        /// Does it.
+        #[arg(long)]
+        apply: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Shows records as they become rows, or why they do not.
     Peek {
@@ -187,6 +218,31 @@ async fn dispatch(command: Command) -> Result<(), Error> {
                 to: to.map(Offset),
             };
             Ok(operate::operate(&config, &own, &file.config, &topic, &wish, insist).await?)
+        }
+        Command::Gc {
+            file,
+            topic,
+            apply,
+            json,
+        } => {
+            let (config, own) = file.load()?;
+            Ok(gc::gc(&config, &own, &topic, apply, json).await?)
+        }
+        Command::Rebuild {
+            file,
+            topic,
+            partition,
+            apply,
+            json,
+        } => {
+            let (config, own) = file.load()?;
+            let wish = rebuild::Wish {
+                topic: &topic,
+                partition: partition.map(Partition),
+                apply,
+                json,
+            };
+            Ok(rebuild::rebuild(&config, &own, &wish).await?)
         }
         Command::Peek {
             file,

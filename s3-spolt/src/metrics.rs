@@ -4,6 +4,7 @@ use common::claim::Claim;
 use common::ids::Partition;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::collect::Report;
 use crate::ingest::batch::Reason;
 
 /// Visible records that were claimed, by topic.
@@ -26,6 +27,15 @@ pub const HALTED: &str = "s3_spolt_halted";
 pub const RECOVERIES: &str = "s3_spolt_recoveries_total";
 /// Bytes of records and objects in memory.
 pub const MEMORY: &str = "s3_spolt_memory_bytes";
+
+/// Objects deleted by the garbage collector, by topic.
+pub const COLLECTED: &str = "s3_spolt_gc_objects_total";
+/// Their bytes.
+pub const COLLECTED_BYTES: &str = "s3_spolt_gc_bytes_total";
+/// First offset that some target has not applied, by topic and partition, as the last collection saw it.
+pub const HORIZON: &str = "s3_spolt_gc_horizon";
+/// 1 while nothing of a topic is collected because its targets are not those that are configured.
+pub const GC_REFUSED: &str = "s3_spolt_gc_refused";
 
 /// Describes every metric, so that /metrics explains itself.
 pub fn describe() {
@@ -55,6 +65,18 @@ pub fn describe() {
         "times a lineage went back to the signal log after a failure"
     );
     describe_gauge!(MEMORY, Unit::Bytes, "bytes of records and objects in memory");
+    describe_counter!(COLLECTED, Unit::Count, "objects deleted by the garbage collector");
+    describe_counter!(
+        COLLECTED_BYTES,
+        Unit::Bytes,
+        "bytes of objects deleted by the garbage collector"
+    );
+    describe_gauge!(HORIZON, Unit::Count, "first offset that some target has not applied");
+    describe_gauge!(
+        GC_REFUSED,
+        Unit::Count,
+        "1 while nothing of a topic is collected because its targets are not those that are configured"
+    );
 }
 
 /// Counts an acknowledged claim.
@@ -90,4 +112,19 @@ pub fn lag(topic: &str, partition: Partition, records: i64) {
 /// Sets the memory in use.
 pub fn memory(bytes: u64) {
     gauge!(MEMORY).set(bytes as f64);
+}
+
+/// Notes what a collection came to in one partition.
+pub fn collected(report: &Report) {
+    let topic = [("topic", report.topic.clone())];
+    counter!(COLLECTED, &topic).increment(report.objects);
+    counter!(COLLECTED_BYTES, &topic).increment(report.bytes);
+    gauge!(GC_REFUSED, &topic).set(if report.refused.is_some() { 1.0 } else { 0.0 });
+    if let Some(horizon) = report.horizon {
+        let labels = [
+            ("topic", report.topic.clone()),
+            ("partition", report.partition.to_string()),
+        ];
+        gauge!(HORIZON, &labels).set(horizon as f64);
+    }
 }

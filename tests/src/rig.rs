@@ -213,6 +213,31 @@ impl Rig {
         created[0].as_ref().expect("the topic is created");
     }
 
+    /// Deletes a topic and waits until nobody knows it any more.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    pub async fn delete_topic(&self, topic: &str) {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.parts.kafka)
+            .create()
+            .expect("an admin client");
+        let deleted = admin
+            .delete_topics(&[topic], &AdminOptions::new())
+            .await
+            .expect("the broker answers");
+        deleted[0].as_ref().expect("the topic is deleted");
+        until("the topic is gone", async || {
+            let metadata = admin
+                .inner()
+                .fetch_metadata(None, Duration::from_secs(10))
+                .map_err(|error| error.to_string())?;
+            let there = metadata.topics().iter().any(|known| known.name() == topic);
+            (!there).then_some(()).ok_or_else(|| "still there".to_owned())
+        })
+        .await;
+    }
+
     /// Raises the number of partitions of a topic.
     ///
     /// # Panics

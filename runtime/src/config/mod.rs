@@ -9,7 +9,7 @@
 //! | [`topics`] | names, patterns and settings of topics |
 //! | [`units`] | sizes and durations |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -197,6 +197,19 @@ pub struct S3SpoltConfig {
     pub sealed_per_partition: usize,
     /// From SIGTERM to exit.
     pub shutdown: Duration,
+    /// `[s3_spolt.gc]`
+    pub gc: GcConfig,
+}
+
+/// `[s3_spolt.gc]`
+#[derive(Debug, Clone)]
+pub struct GcConfig {
+    /// Targets that must be registered, and no others; empty: nothing is collected.
+    pub targets: BTreeSet<String>,
+    /// Younger objects stay.
+    pub retention: Duration,
+    /// How often the daemon collects.
+    pub every: Duration,
 }
 
 /// `[redshift_spolt]`

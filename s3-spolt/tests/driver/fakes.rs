@@ -27,6 +27,9 @@ const PAGE: usize = 3;
 /// A record: offset, key, value.
 pub type Stored = (i64, Option<Vec<u8>>, Option<Vec<u8>>);
 
+/// A message for a partition.
+pub type Message = (i32, Vec<u8>);
+
 /// An object's content and metadata.
 pub type Object = (Bytes, Vec<(String, String)>);
 
@@ -43,6 +46,10 @@ pub struct Outside {
     /// The registry knows the schema only when this is set.
     pub schema_known: Arc<AtomicBool>,
     pub clock: Arc<AtomicI64>,
+    /// So many requests to delete are carried out before one is not answered and the others are refused; `None`: all are.
+    pub deletes_left: Arc<Mutex<Option<usize>>>,
+    /// Messages that others append to a partition just before the next horizon is put.
+    pub before_horizon: Arc<Mutex<Vec<Message>>>,
 }
 
 impl Outside {
@@ -113,6 +120,11 @@ impl ObjectStore for Outside {
         while self.s3_stalls.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        if object.key.ends_with("-horizon.claim") {
+            for (partition, value) in self.before_horizon.lock().unwrap().drain(..) {
+                self.signals.lock().unwrap().entry(partition).or_default().push(value);
+            }
+        }
         let mut objects = self.objects.lock().unwrap();
         if objects.contains_key(&object.key) {
             return Ok(Put::Existed);
@@ -152,6 +164,9 @@ impl ObjectStore for Outside {
     }
 
     async fn delete(&self, keys: &[String]) -> Result<Vec<Undeleted>> {
+        if let Some(left) = &mut *self.deletes_left.lock().unwrap() {
+            *left = left.checked_sub(1).ok_or_else(|| Failure::retry("the process died"))?;
+        }
         let mut objects = self.objects.lock().unwrap();
         for key in keys {
             objects.remove(key);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
+mod collect;
 mod fakes;
 
 use std::collections::{BTreeSet, HashMap};

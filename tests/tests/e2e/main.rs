@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
+mod collect;
 mod crash;
 mod debezium;
 mod evolve;
@@ -12,4 +13,5 @@ mod outside;
 mod pairs;
 mod path;
 mod poison;
+mod rebuild;
 mod replay;

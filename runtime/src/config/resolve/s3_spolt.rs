@@ -7,7 +7,7 @@ use common::claim::Compression;
 
 use super::super::reader::Section;
 use super::super::units::Size;
-use super::super::{S3SpoltConfig, Start};
+use super::super::{GcConfig, S3SpoltConfig, Start};
 use super::choose::{at_least_one, choice, positive};
 use super::topics::selection;
 
@@ -68,6 +68,7 @@ pub(super) fn s3_spolt(section: Section<'_>) -> S3SpoltConfig {
         section.or("sealed_per_partition", 4_usize),
     );
     let shutdown = positive(&section, "shutdown", section.or("shutdown", Duration::from_secs(20)));
+    let gc = gc(&section.section("gc"));
     section.finish();
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     S3SpoltConfig {
@@ -85,6 +86,18 @@ pub(super) fn s3_spolt(section: Section<'_>) -> S3SpoltConfig {
         uploads,
         sealed_per_partition,
         shutdown,
+        gc,
+    }
+}
+
+fn gc(section: &Section<'_>) -> GcConfig {
+    let targets: Vec<String> = section.or("targets", Vec::new());
+    let retention = section.or("retention", Duration::from_hours(30 * 24));
+    let every = positive(section, "every", section.or("every", Duration::from_hours(1)));
+    GcConfig {
+        targets: targets.into_iter().collect(),
+        retention,
+        every,
     }
 }
 
