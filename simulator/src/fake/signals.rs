@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
+use common::chain::Link;
 use common::claim::Claim;
 use common::failure::Failure;
+use common::horizon::Survey;
 use common::ids::{Offset, Partition};
 use redshift_spolt::driver::port::{self as loader, Delivered, Delivery, Progress, Wish};
 use runtime::port::{Result, SignalLog, SignalRecord, SignalSlice};
@@ -239,6 +241,17 @@ impl loader::Signals for Port {
             state.signals.topics.get(&name).map_or(0, Vec::len)
         });
         answered(ask.await, "ask for the signal topic").map(|count| i32::try_from(count).unwrap_or(i32::MAX))
+    }
+
+    async fn survey(&self, topic: &str, partition: Partition) -> Result<Survey> {
+        let slice = SignalLog::read_from(self, topic, partition, Offset(0), u64::MAX).await?;
+        let mut survey = Survey::default();
+        let claims = slice
+            .records
+            .iter()
+            .filter_map(|record| Claim::decode(&record.value).ok());
+        claims.for_each(|claim| survey.take(&Link::of(&claim)));
+        Ok(survey)
     }
 
     fn read(&self, wish: Wish) {
