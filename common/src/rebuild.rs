@@ -136,7 +136,12 @@ impl<'h> Life<'h> {
                 .filter(|horizon| horizon.incarnation == self.number)
                 .map_or(origin.start, |horizon| horizon.next.max(origin.start));
             let (taken, reach) = self.cover(from);
-            if best.as_ref().is_none_or(|(_, _, furthest)| reach > *furthest) {
+            // An origin behind which nothing lies explains nothing, however high it is.
+            let explains = |taken: &[&Claim], reach: Offset| (!taken.is_empty()).then_some(reach);
+            let further = best
+                .as_ref()
+                .is_none_or(|(_, other, furthest)| explains(&taken, reach) > explains(other, *furthest));
+            if further {
                 best = Some((origin, taken, reach));
             }
         }
@@ -290,6 +295,7 @@ mod tests {
         assert_eq!(raced(vec![data(9, 12)]), 9);
         assert_eq!(raced(vec![data(5, 12)]), 5);
         assert_eq!(raced(vec![data(5, 9), data(9, 12)]), 5);
+        assert_eq!(raced(vec![data(5, 8)]), 5);
         assert_eq!(raced(vec![]), 5);
         assert_eq!(chain(vec![data(0, 5)]), Err(Unfit::NoOrigin(Incarnation(0))));
     }
