@@ -8,6 +8,7 @@ mod crash;
 mod debezium;
 mod evolve;
 mod faults;
+mod fetch;
 mod operator;
 mod outside;
 mod pairs;
