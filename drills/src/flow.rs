@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use spolt_tests::rig::produce;
+use spolt_tests::rig::Sender;
 use spolt_tests::source::{Change, Column, Source};
 
 /// Changes of a topic in one round: a few for each partition, so that a drill sees many small objects.
@@ -107,6 +107,7 @@ impl Drop for Flow {
 }
 
 fn feed(bootstrap: &str, name: &str, mut feeds: Vec<Feed>, stop: &AtomicBool, rounds: &AtomicU32) -> Result<()> {
+    let plain = Sender::new(bootstrap);
     let transactional: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("transactional.id", format!("drill-{name}"))
@@ -126,7 +127,10 @@ fn feed(bootstrap: &str, name: &str, mut feeds: Vec<Feed>, stop: &AtomicBool, ro
                 let aborted = (round / TRANSACTION_EVERY) % 2 == 1;
                 transaction(&transactional, &feed.topic, &changes, aborted)?;
             } else {
-                produce(bootstrap, &feed.topic, &changes);
+                let records = changes
+                    .iter()
+                    .map(|change| (change.partition, Some(&change.key[..]), change.value.as_deref()));
+                plain.send(&feed.topic, records);
             }
         }
         rounds.store(round, Ordering::Relaxed);

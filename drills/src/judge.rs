@@ -57,7 +57,7 @@ pub async fn judge(context: &Context, stage: &Stage, mut members: Vec<Member>) -
 
 fn visible(stage: &Stage, table: &str) -> Visible {
     let mut visible = Visible::new();
-    for change in stage.rig.changes(&stage.rig.topic(table)) {
+    for change in stage.changes(table) {
         visible
             .entry(change.partition)
             .or_default()
@@ -70,8 +70,8 @@ fn visible(stage: &Stage, table: &str) -> Visible {
 async fn equal(context: &Context, stage: &Stage, members: &mut [Member], appended: &Visible) -> Result<()> {
     let since = Instant::now();
     let url = &stage.rig.parts.redshift;
-    let (upserted_sql, upserted) = stage.rig.upserted_rows(UPSERT);
-    let (appended_sql, whole) = stage.rig.appended_rows(APPEND);
+    let (upserted_sql, upserted) = stage.rig.upserted_by(UPSERT, &stage.changes(UPSERT));
+    let (appended_sql, whole) = stage.rig.appended_by(APPEND, &stage.changes(APPEND));
     context.saw(format!(
         "{} changes kept by the append table, {} keys alive in the upsert table",
         whole.len(),
@@ -93,8 +93,8 @@ async fn equal(context: &Context, stage: &Stage, members: &mut [Member], appende
                 bail!("{} has halted: {line}", member.role().name());
             }
             ensure!(
-                member.is_running(),
-                "{} has ended: {}",
+                member.is_well(),
+                "{} is not where it should be: {}",
                 member.role().name(),
                 last_line(&member.log())
             );
@@ -149,23 +149,29 @@ async fn of_table(stage: &Stage, table: &str, claims: &[Claim], visible: &Visibl
         "{table}: {} lineages have claims",
         lineages.len()
     );
+    let mut needed = Vec::new();
     for lineage in &lineages {
         let of_lineage: Vec<Claim> = claims.iter().filter(|claim| claim.is_of(lineage)).cloned().collect();
         invariants::chain(&of_lineage, lineage).map_err(|violation| anyhow!("{table}: {violation}"))?;
         let of_bucket: Vec<Claim> = found.iter().filter(|claim| claim.is_of(lineage)).cloned().collect();
         same_coverage(table, lineage, &of_lineage, &of_bucket)?;
+        let checkpoint = stage.checkpoint(table, lineage.partition.0).await?.unwrap_or(0);
+        let checkpoints = BTreeMap::from([("main".to_owned(), Offset(checkpoint))]);
+        invariants::collected(horizon(&of_lineage), &checkpoints)
+            .map_err(|violation| anyhow!("{table}: {violation}"))?;
+        needed.extend(
+            of_lineage
+                .iter()
+                .filter(|claim| is_needed(claim, horizon(&of_lineage)))
+                .cloned(),
+        );
         let none = BTreeSet::new();
         let offsets = visible.get(&lineage.partition.0).unwrap_or(&none);
         invariants::no_silent_loss(offsets, &of_lineage, Offset(0), false)
             .map_err(|violation| anyhow!("{table}: {violation}"))?;
     }
-    let data: Vec<Claim> = claims
-        .iter()
-        .filter(|claim| claim.kind == Kind::Data)
-        .cloned()
-        .collect();
     let client = s3_client(&stage.rig.parts.s3);
-    let mut read = futures::stream::iter(data)
+    let mut read = futures::stream::iter(needed)
         .map(move |claim| offsets_of(client.clone(), claim))
         .buffer_unordered(AT_ONCE);
     while let Some(read) = read.next().await {
@@ -177,10 +183,17 @@ async fn of_table(stage: &Stage, table: &str, claims: &[Claim], visible: &Visibl
     Ok(found.len())
 }
 
+/// Whether the claim's object must be there.
+fn is_needed(claim: &Claim, horizon: Offset) -> bool {
+    claim.kind == Kind::Data && claim.next > horizon
+}
+
 /// Every offset that the log covers is covered by objects alone, so the log could be made again from them.
 fn same_coverage(table: &str, lineage: &Lineage, log: &[Claim], bucket: &[Claim]) -> Result<()> {
     let mut covered = Coverage::default();
     bucket.iter().for_each(|claim| covered.add(claim.start, claim.next));
+    // What was collected needs no object any more.
+    covered.add(Offset(0), horizon(log));
     let origin = log.iter().find(|claim| claim.kind == Kind::Genesis);
     let origin = origin
         .with_context(|| format!("{table}: {lineage} has no genesis in the log"))?
@@ -197,6 +210,12 @@ fn same_coverage(table: &str, lineage: &Lineage, log: &[Claim], bucket: &[Claim]
         "{table}: the log of {lineage} covers `{origin}..{end}`, the objects on S3 do not"
     );
     Ok(())
+}
+
+/// Below this offset objects may be gone (rule 23); 0 where nothing was collected.
+fn horizon(log: &[Claim]) -> Offset {
+    let horizons = log.iter().filter(|claim| claim.kind == Kind::Horizon);
+    horizons.map(|claim| claim.next).max().unwrap_or(Offset(0))
 }
 
 /// The claims that objects of a table carry as metadata.

@@ -9,6 +9,7 @@ use spolt_tests::rig::{Rig, Via};
 
 use crate::drill::Context;
 use crate::net::Net;
+use crate::stage::APPEND;
 
 /// How long a point may take to be reached, the start of the daemon included.
 pub const REACH: Duration = Duration::from_secs(60);
@@ -23,14 +24,21 @@ pub enum Role {
     Writer,
     /// redshift-spolt.
     Loader,
+    /// `s3-spolt gc --apply`, which ends when it is done.
+    Collector,
+    /// `s3-spolt gap --apply` for [`LOST`], which ends when it is done.
+    Operator,
 }
+
+/// The partition of the append table of which an operator gives up a range.
+pub const LOST: i32 = 0;
 
 impl Role {
     /// Its program, built with failpoints.
     #[must_use]
     pub fn program(self) -> &'static str {
         match self {
-            Role::Writer => "s3-spolt-drills",
+            Role::Writer | Role::Collector | Role::Operator => "s3-spolt-drills",
             Role::Loader => "redshift-spolt-drills",
         }
     }
@@ -41,7 +49,25 @@ impl Role {
         match self {
             Role::Writer => "s3-spolt",
             Role::Loader => "redshift-spolt",
+            Role::Collector => "s3-spolt gc",
+            Role::Operator => "s3-spolt gap",
         }
+    }
+
+    /// Whether it is a command, which comes to an end, and no daemon.
+    #[must_use]
+    pub fn is_command(self) -> bool {
+        matches!(self, Role::Collector | Role::Operator)
+    }
+
+    fn arguments(self, rig: &Rig) -> Vec<String> {
+        let (topic, partition) = (rig.topic(APPEND), LOST.to_string());
+        let words = match self {
+            Role::Writer | Role::Loader => vec!["run"],
+            Role::Collector => vec!["gc", "--apply"],
+            Role::Operator => vec!["gap", &topic, "--partition", &partition, "--apply"],
+        };
+        words.into_iter().map(str::to_owned).collect()
     }
 }
 
@@ -80,8 +106,10 @@ impl Member {
         env.push(("SPOLT_FAILPOINTS".into(), start.failpoints.to_owned()));
         env.push(("SPOLT_FAILPOINTS_DIR".into(), points.display().to_string()));
         env.push(("SPOLT_MUTANTS".into(), context.mutant().unwrap_or_default().to_owned()));
+        let arguments = role.arguments(rig);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         Member {
-            daemon: Daemon::start_with(role.program(), &config, &env),
+            daemon: Daemon::start_with(role.program(), &arguments, &config, &env),
             points,
             role,
             _net: start.net.cloned(),
@@ -149,13 +177,23 @@ impl Member {
         self.daemon.is_running()
     }
 
-    /// Whether the group has given it something to do.
+    /// Whether the group has given it something to do; of a command, whether it has done it.
     #[must_use]
     pub fn was_given_work(&self) -> bool {
         self.log().contains(match self.role {
             Role::Writer => "partitions assigned",
             Role::Loader => "table begins",
+            Role::Collector => "were deleted",
+            Role::Operator => "gap holds",
         })
+    }
+
+    /// Whether it is where it should be at the end of a drill: a daemon runs, a command is done.
+    pub fn is_well(&mut self) -> bool {
+        match self.role {
+            Role::Writer | Role::Loader => self.is_running(),
+            Role::Collector | Role::Operator => self.was_given_work(),
+        }
     }
 
     /// Everything logged so far.

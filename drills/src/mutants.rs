@@ -26,6 +26,7 @@ pub const CASES: &[Case] = &[
         true,
     ),
     case("M4", "grouped by schema, checkpoint at the maximum", "C17-kill", true),
+    case("M5", "collection of objects that no claim names", "C10-collected", true),
     case("M6", "no lock and no compare-and-set", "C19-pause", true),
     case(
         "M7",

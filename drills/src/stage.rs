@@ -1,8 +1,11 @@
 //! What every drill plays on: an upsert table and an append table, fed by the same kind of workload, and the judge at the end.
 
-use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
 use common::claim::Claim;
-use spolt_tests::oracle;
+use spolt_tests::oracle::{self, Change};
 use spolt_tests::rig::Rig;
 use spolt_tests::source::{COLUMNS, envelope_schema};
 use spolt_tests::warehouse::Warehouse;
@@ -31,6 +34,8 @@ pub struct Stage {
     pub rig: Rig,
     context: Context,
     feeds: Vec<Feed>,
+    /// Changes that were loaded and are no longer in Kafka, by table.
+    earlier: BTreeMap<&'static str, Vec<Change>>,
 }
 
 impl Stage {
@@ -65,6 +70,7 @@ impl Stage {
             rig,
             context: context.clone(),
             feeds,
+            earlier: BTreeMap::new(),
         })
     }
 
@@ -74,10 +80,87 @@ impl Stage {
         Flow::start(&self.rig.parts.kafka, &self.rig.name, feeds)
     }
 
+    /// From now on objects may be collected as soon as the warehouse has them.
+    pub fn collects(&mut self) {
+        "[s3_spolt.gc]\ntargets = [\"main\"]\nretention = \"0s\"\n".clone_into(&mut self.rig.extra_s3_spolt);
+    }
+
+    /// Waits until every partition of both tables has been loaded twice.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub async fn loads_begin(&self, context: &Context) -> Result<()> {
+        let since = Instant::now();
+        for table in [UPSERT, APPEND] {
+            for partition in 0..PARTITIONS {
+                let first = self.loaded_beyond(context, since, table, partition, 0).await?;
+                self.loaded_beyond(context, since, table, partition, first).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn loaded_beyond(
+        &self,
+        context: &Context,
+        since: Instant,
+        table: &str,
+        partition: i32,
+        at: i64,
+    ) -> Result<i64> {
+        loop {
+            if let Some(checkpoint) = self.checkpoint(table, partition).await?.filter(|next| *next > at) {
+                return Ok(checkpoint);
+            }
+            ensure!(
+                since.elapsed() < context.patience(),
+                "{table}: partition {partition} was not loaded beyond offset {at}"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Starts a daemon.
     #[must_use]
     pub fn start(&self, role: Role, name: &str, start: Start<'_>) -> Member {
         Member::start(&self.context, &self.rig, role, name, start)
+    }
+
+    /// Everything that the table must know of: what Kafka has, and what it had.
+    #[must_use]
+    pub fn changes(&self, table: &str) -> Vec<Change> {
+        let present = self.rig.changes(&self.rig.topic(table));
+        let earlier = self.earlier.get(table).into_iter().flatten().cloned();
+        let mut changes: BTreeMap<(i32, i64), Change> = BTreeMap::new();
+        for change in present.into_iter().chain(earlier) {
+            changes.insert((change.partition, change.offset), change);
+        }
+        changes.into_values().collect()
+    }
+
+    /// Retention passes a writer: what is in a partition and not yet claimed is deleted, together with all before it. Tells the range
+    /// that is lost.
+    ///
+    /// # Errors
+    /// When the broker does not say how far the partition goes.
+    pub async fn lose(&mut self, table: &'static str, partition: i32) -> Result<(i64, i64)> {
+        let topic = self.rig.topic(table);
+        let claims = self
+            .claims(table)
+            .into_iter()
+            .filter(|claim| claim.partition.0 == partition);
+        let claimed = claims
+            .map(|claim| claim.next.0)
+            .max()
+            .context("the partition has claims")?;
+        let changes = self.rig.changes(&topic).into_iter();
+        let kept = changes
+            .filter(|change| change.partition != partition || change.offset < claimed)
+            .collect();
+        let end = oracle::end(&self.rig.parts.kafka, &topic, partition);
+        self.rig.delete_records(&topic, partition, end).await;
+        self.earlier.insert(table, kept);
+        Ok((claimed, end))
     }
 
     /// Name of a table's signal topic.

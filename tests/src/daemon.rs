@@ -40,21 +40,22 @@ impl Daemon {
     /// When it cannot be started.
     #[must_use]
     pub fn start(name: &str, config: &Path) -> Daemon {
-        Daemon::start_with(name, config, &[])
+        Daemon::start_with(name, &["run"], config, &[])
     }
 
-    /// The same with further variables in its environment.
+    /// The same for any of its commands, with further variables in its environment.
     ///
     /// # Panics
     /// When it cannot be started.
     #[must_use]
-    pub fn start_with(name: &str, config: &Path, env: &[(String, String)]) -> Daemon {
+    pub fn start_with(name: &str, arguments: &[&str], config: &Path, env: &[(String, String)]) -> Daemon {
         static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let log = config.with_extension(format!("{name}.{number}.log"));
         let file = File::create(&log).expect("the log can be created");
         let child = Command::new(binary(name))
-            .args(["run", "--config"])
+            .args(arguments)
+            .arg("--config")
             .arg(config)
             .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())

@@ -85,6 +85,20 @@ pub fn exists(bootstrap: &str, topic: &str) -> bool {
     metadata.topics().iter().any(|known| known.name() == topic)
 }
 
+/// The exclusive end of a partition.
+///
+/// # Panics
+/// When the broker does not answer.
+#[must_use]
+pub fn end(bootstrap: &str, topic: &str, partition: i32) -> i64 {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .create()
+        .expect("a consumer can be made");
+    let watermarks = consumer.fetch_watermarks(topic, partition, Duration::from_secs(20));
+    watermarks.expect("watermarks arrive").1
+}
+
 /// The offset that a group has committed for a partition, as lag tools see it.
 ///
 /// # Panics

@@ -119,26 +119,50 @@ pub fn produce_raw<'a>(
     topic: &str,
     records: impl Iterator<Item = (i32, Option<&'a [u8]>, Option<&'a [u8]>)>,
 ) {
-    let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("enable.idempotence", "true")
-        .set("linger.ms", "5")
-        .create()
-        .expect("a producer can be made");
-    for (partition, key, value) in records {
-        let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
-        record.key = key;
-        record.payload = value;
-        while let Err((error, back)) = producer.send(record) {
-            let full = rdkafka::types::RDKafkaErrorCode::QueueFull;
-            assert_eq!(error.rdkafka_error_code(), Some(full), "produce: {error}");
-            std::thread::sleep(Duration::from_millis(5));
-            record = back;
-        }
+    Sender::new(bootstrap).send(topic, records);
+}
+
+/// A producer that stays, for those who send often.
+pub struct Sender {
+    producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext>,
+}
+
+impl Sender {
+    /// A producer of its own.
+    ///
+    /// # Panics
+    /// When there can be none.
+    #[must_use]
+    pub fn new(bootstrap: &str) -> Sender {
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", bootstrap)
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "5")
+            .create()
+            .expect("a producer can be made");
+        Sender { producer }
     }
-    producer
-        .flush(Duration::from_secs(60))
-        .expect("everything is acknowledged");
+
+    /// Sends records (partition, key, value) and waits until all are acknowledged.
+    ///
+    /// # Panics
+    /// When one is not acknowledged.
+    pub fn send<'a>(&self, topic: &str, records: impl Iterator<Item = (i32, Option<&'a [u8]>, Option<&'a [u8]>)>) {
+        for (partition, key, value) in records {
+            let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
+            record.key = key;
+            record.payload = value;
+            while let Err((error, back)) = self.producer.send(record) {
+                let full = rdkafka::types::RDKafkaErrorCode::QueueFull;
+                assert_eq!(error.rdkafka_error_code(), Some(full), "produce: {error}");
+                std::thread::sleep(Duration::from_millis(5));
+                record = back;
+            }
+        }
+        self.producer
+            .flush(Duration::from_secs(60))
+            .expect("everything is acknowledged");
+    }
 }
 
 impl Rig {
@@ -483,9 +507,14 @@ state_schema = "state_{name}"
     /// What the upsert table of a topic must hold now, and the query that must answer it.
     #[must_use]
     pub fn upserted_rows(&self, table: &str) -> (String, Vec<Row>) {
-        let changes = self.changes(&self.topic(table));
-        let columns = oracle::columns(&changes);
-        let expected: Vec<Row> = oracle::survivors(&changes)
+        self.upserted_by(table, &self.changes(&self.topic(table)))
+    }
+
+    /// The same after these changes.
+    #[must_use]
+    pub fn upserted_by(&self, table: &str, changes: &[Change]) -> (String, Vec<Row>) {
+        let columns = oracle::columns(changes);
+        let expected: Vec<Row> = oracle::survivors(changes)
             .values()
             .map(|change| line(change, &columns))
             .collect();
@@ -507,8 +536,13 @@ state_schema = "state_{name}"
     /// What the append table of a topic must hold now, and the query that must answer it.
     #[must_use]
     pub fn appended_rows(&self, table: &str) -> (String, Vec<Row>) {
-        let changes = self.changes(&self.topic(table));
-        let columns = oracle::columns(&changes);
+        self.appended_by(table, &self.changes(&self.topic(table)))
+    }
+
+    /// The same after these changes.
+    #[must_use]
+    pub fn appended_by(&self, table: &str, changes: &[Change]) -> (String, Vec<Row>) {
+        let columns = oracle::columns(changes);
         let with_op = |change: &Change| {
             let mut row = vec![Some(change.op.clone())];
             row.extend(line(change, &columns));

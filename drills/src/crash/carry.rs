@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use spolt_tests::warehouse::Warehouse;
 
 use super::points::{Asked, Cell, Point};
+use super::{collect, operate};
 use crate::drill::{Context, Deed, NotReached, Skipped};
 use crate::flow::{EVOLVES_AT, Flow};
 use crate::member::{Member, REACH, Role, Start};
@@ -20,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(9);
 const CUT: Duration = Duration::from_secs(3);
 
 /// How long a task is held before the network is cut: whatever does not wait for it goes ahead meanwhile.
-const HELD: Duration = Duration::from_millis(1_500);
+const HELD: Duration = Duration::from_secs(3);
 
 /// Rounds of workload after a deed, so that the daemons go on under load.
 const AFTER: u32 = 15;
@@ -42,12 +43,14 @@ pub(super) async fn out(context: Context, point: &'static Point, deed: Deed) -> 
     let mut stage = Stage::set(&context).await?;
     let net = Net::start(context.parts()).await;
     let net = Arc::new(net.map_err(|error| Skipped(format!("{error:#}")))?);
-    let other = match point.role {
-        Role::Writer => Role::Loader,
-        Role::Loader => Role::Writer,
-    };
-    let other = stage.start(other, "other", Start::default());
+    let mut others = others(&mut stage, point.role);
     let flow = stage.flow();
+    if point.role.is_command() {
+        stage.loads_begin(&context).await?;
+    }
+    if point.role == Role::Operator {
+        operate::lose(&context, &mut stage, &flow, &mut others).await?;
+    }
     let members = match point.cell(deed) {
         Cell::No(reason) => bail!("does not apply: {reason}"),
         Cell::Failover => failover(&context, &stage, net).await?,
@@ -90,9 +93,31 @@ pub(super) async fn out(context: Context, point: &'static Point, deed: Deed) -> 
         }
     };
     flow.go_on(AFTER).await?;
+    let members = match point.role {
+        Role::Writer | Role::Loader => members,
+        Role::Collector => collect::again(&context, &stage, members).await?,
+        Role::Operator => operate::again(&context, &stage, members).await?,
+    };
     let rounds = flow.finish().await?;
     context.did(format!("workload ended after {rounds} rounds"));
-    stage.judge(members.into_iter().chain([other]).collect()).await
+    stage.judge(members.into_iter().chain(others).collect()).await
+}
+
+/// Starts whoever is not struck.
+fn others(stage: &mut Stage, struck: Role) -> Vec<Member> {
+    let roles: &[Role] = match struck {
+        Role::Writer => &[Role::Loader],
+        Role::Loader => &[Role::Writer],
+        Role::Collector => {
+            stage.collects();
+            &[Role::Writer, Role::Loader]
+        }
+        Role::Operator => &[Role::Writer, Role::Loader],
+    };
+    roles
+        .iter()
+        .map(|role| stage.start(*role, role.name(), Start::default()))
+        .collect()
 }
 
 fn failpoint_deed(deed: Deed) -> &'static str {
@@ -246,11 +271,9 @@ async fn carry(context: &Context, stage: &Stage, flow: &Flow, reached: Reached, 
     };
     match deed {
         Deed::Kill => {
-            if held.is_some() || gate.is_some() || victim.is_running() {
-                // A failpoint kills by itself; what is held at a proxy is killed from here, and what is on its way lands afterwards.
-                if gate.is_some() || !victim.ends(Duration::from_secs(1)).await {
-                    victim.kill();
-                }
+            // A failpoint kills by itself; what is held at a proxy is killed from here, and what is on its way lands afterwards.
+            if gate.is_some() || !victim.ends(Duration::from_secs(1)).await {
+                victim.kill();
             }
             let_go(&victim);
             // What comes meanwhile makes the next life begin with a backlog, over the change of the schema for the loader.
@@ -261,6 +284,7 @@ async fn carry(context: &Context, stage: &Stage, flow: &Flow, reached: Reached, 
             }
             drop(victim);
             let again = stage.start(role, "again", Start::default());
+            context.did("started again");
             Ok(second.into_iter().chain([again]).collect())
         }
         Deed::Pause => {

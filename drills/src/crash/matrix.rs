@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use super::points::{Cell, POINTS, Point};
 use crate::drill::Deed;
-use crate::member::Role;
 
 /// The matrix as a Markdown table, and below it why each empty cell is empty.
 #[must_use]
@@ -13,7 +12,7 @@ pub fn markdown() -> String {
         String::from("| point | whose | what it is | kill | pause | cut | lost-ack |\n|---|---|---|---|---|---|---|\n");
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     for point in POINTS {
-        let _ = write!(text, "| {} | {} | {} |", point.id, whose(point), point.what);
+        let _ = write!(text, "| {} | {} | {} |", point.id, point.role.name(), point.what);
         for deed in Deed::ALL {
             let _ = write!(text, " {} |", cell(point, deed, &mut reasons));
         }
@@ -24,13 +23,6 @@ pub fn markdown() -> String {
         let _ = writeln!(text, "{number}. {reason} ({}).", cells.join(", "));
     }
     text
-}
-
-fn whose(point: &Point) -> &'static str {
-    match point.role {
-        Role::Writer => "s3-spolt",
-        Role::Loader => "redshift-spolt",
-    }
 }
 
 fn cell(point: &'static Point, deed: Deed, reasons: &mut Vec<(&'static str, Vec<String>)>) -> String {

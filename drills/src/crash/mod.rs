@@ -1,7 +1,9 @@
 //! Crash drills: every point of protocol section 7 by every deed that applies there.
 
 mod carry;
+mod collect;
 pub mod matrix;
+mod operate;
 mod points;
 mod recut;
 
@@ -34,6 +36,7 @@ pub fn drills() -> Vec<Drill> {
         }
     }
     drills.extend(recut::drills());
+    drills.extend(collect::drills());
     drills
 }
 

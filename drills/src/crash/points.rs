@@ -229,6 +229,13 @@ pub const POINTS: &[Point] = &[
         asked(Part::Kafka, SIGNAL, (9, 16), Act::HoldRequest),
         asked(Part::Kafka, SIGNAL, (9, 16), Act::LoseAnswer),
     ),
+    command(
+        Role::Operator,
+        "C16",
+        "gap decided, before its signal",
+        Cell::At("C16", (1, 1)),
+        Cell::Asked(asked(Part::Kafka, SIGNAL, (1, 1), Act::LoseAnswer)),
+    ),
     loader("C17", "after planning a load", Deed::Kill, (2, 5), NOTHING_SENT),
     loader(
         "C18",
@@ -317,7 +324,42 @@ pub const POINTS: &[Point] = &[
             DATABASE,
         )
     },
+    command(
+        Role::Collector,
+        "C31",
+        "horizon appended, nothing deleted",
+        Cell::At("C31", (1, 1)),
+        Cell::Asked(asked(Part::Kafka, SIGNAL, (1, 4), Act::LoseAnswer)),
+    ),
+    command(
+        Role::Collector,
+        "C32",
+        "half of the deletes done",
+        Cell::At("C32", (2, 4)),
+        Cell::Asked(asked(Part::S3, "delete", (2, 4), Act::LoseAnswer)),
+    ),
+    command(
+        Role::Collector,
+        "C33",
+        "horizon computed, not written",
+        Cell::At("C33", (1, 1)),
+        NOTHING_SENT,
+    ),
 ];
+
+/// A point of a command, while daemons run.
+const fn command(role: Role, id: &'static str, what: &'static str, at: Cell, lost_ack: Cell) -> Point {
+    Point {
+        id,
+        what,
+        role,
+        quick: Deed::Kill,
+        kill: at,
+        pause: at,
+        cut: at,
+        lost_ack,
+    }
+}
 
 const fn in_revoke(id: &'static str, what: &'static str, hold: Asked, lose: Asked) -> Point {
     let at = Cell::AskedInRevoke(hold);
