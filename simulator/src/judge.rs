@@ -200,7 +200,7 @@ fn all_units(state: &State) -> Vec<Unit> {
         .collect()
 }
 
-fn why_halted<'a>(halted: &'a [Halted], unit: Unit) -> Option<&'a str> {
+fn why_halted(halted: &[Halted], unit: Unit) -> Option<&str> {
     halted
         .iter()
         .find(|(topic, partition, _)| topic == unit.0 && partition.is_none_or(|partition| partition == unit.1))
