@@ -199,6 +199,9 @@ impl Loader {
                         claim: Arc::new(claim.clone()),
                     };
                     self.machine.step(self.now, event, &mut self.actions);
+                    if self.reads_elsewhere() {
+                        return;
+                    }
                 }
             }
             Action::Load(load) => self.in_flight = Some(*load),
@@ -216,7 +219,16 @@ impl Loader {
                 claim: Arc::new(claim.clone()),
             };
             self.machine.step(self.now, event, &mut self.actions);
+            if self.reads_elsewhere() {
+                return;
+            }
         }
+    }
+
+    /// Whether the machine has asked for another place of the log: the driver ignores what an earlier reading still delivers.
+    fn reads_elsewhere(&self) -> bool {
+        let elsewhere = |action: &Action| matches!(action, Action::ReadSignals { .. });
+        self.actions.iter().any(elsewhere)
     }
 
     /// Ends the load in flight.
