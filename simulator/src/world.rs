@@ -94,6 +94,13 @@ impl State {
         self.queue.insert((self.now + millis, self.serial), Box::new(deed));
     }
 
+    /// The same, but after all else of that moment and in the order of `rank`, not of the calls: what processes drop as they die, they
+    /// drop in an order that tokio chooses, and a seed must give the same run again.
+    pub fn after_all(&mut self, millis: u64, rank: u64, deed: impl FnOnce(&mut State) + Send + 'static) {
+        self.queue
+            .insert((self.now + millis, u64::MAX - rank), Box::new(deed));
+    }
+
     /// The next request at this point meets this fate.
     pub fn arm(&mut self, point: Point, fate: Fate) {
         self.armed.entry(point).or_default().push_back(fate);

@@ -30,7 +30,7 @@ fn a_thousand_seeds_hold() {
 
 #[test]
 fn a_seed_gives_the_same_run_again() {
-    for seed in 0..20 {
+    for seed in 0..60 {
         let schedule = Schedule::of(seed);
         let (first, second) = (run(&schedule).unwrap(), run(&schedule).unwrap());
         assert!(first.log.len() > 20);

@@ -47,6 +47,8 @@ struct Server {
     last_copy: u64,
     /// Something of it is still under way until then.
     busy_until: u64,
+    /// How long the server takes to notice that the client is gone.
+    linger_ms: u64,
 }
 
 /// The warehouse.
@@ -452,20 +454,12 @@ impl State {
 impl Drop for Client {
     fn drop(&mut self) {
         let mut state = self.port.world.state();
-        let soon = state.delays.chance(75);
-        let linger = if soon {
-            state.delays.between(20, 200)
-        } else {
-            state.delays.between(200, 8_000)
-        };
         let session = self.session;
-        let busy = state
-            .warehouse
-            .sessions
-            .get(&session)
-            .map_or(0, |server| server.busy_until);
-        let at = (state.now + linger).max(busy) - state.now;
-        state.after(at, move |state| {
+        let Some(server) = state.warehouse.sessions.get(&session) else {
+            return;
+        };
+        let millis = (state.now + server.linger_ms).max(server.busy_until) - state.now;
+        state.after_all(millis, session, move |state| {
             state.warehouse.end(session);
             state.warehouse.sessions.remove(&session);
         });
@@ -479,11 +473,17 @@ impl port::Warehouse for Port {
         let reply = self.send(Point::Connect, move |state| {
             state.warehouse.opened += 1;
             let session = state.warehouse.opened;
+            let linger_ms = if state.delays.chance(75) {
+                state.delays.between(20, 200)
+            } else {
+                state.delays.between(200, 8_000)
+            };
             let server = Server {
                 by,
                 transaction: None,
                 last_copy: 0,
                 busy_until: 0,
+                linger_ms,
             };
             state.warehouse.sessions.insert(session, server);
             session
