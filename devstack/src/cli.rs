@@ -83,6 +83,9 @@ struct Up {
     /// Let PostgreSQL wait for the disk: for drills that cut the power.
     #[arg(long)]
     fsync: bool,
+    /// Brokers, each of them a controller too; 3 for drills in which a leader changes (about 1 GB together).
+    #[arg(long, default_value_t = 1)]
+    brokers: u16,
 }
 
 #[derive(Args)]
@@ -183,6 +186,7 @@ async fn up(up: Up) -> Result<ExitCode> {
     let progress = Progress::detect();
     let mut options = Options::new(Home::open(&up.home.home)?, progress.clone());
     options.fsync = up.fsync;
+    options.brokers = up.brokers;
     options.redshift_local = match up.redshift_local {
         Some(program) => Some(program),
         None if up.no_redshift_local => None,

@@ -4,3 +4,4 @@ pub mod kafka;
 pub mod registry;
 pub mod s3;
 pub mod sql;
+pub mod transaction;

@@ -13,6 +13,7 @@ use crate::client::s3::S3;
 use crate::client::sql::Sql;
 use crate::fetch::{self, Parts};
 use crate::home::Home;
+use crate::part::kafka::Cluster;
 use crate::part::{self, Started};
 use crate::process::{Process, free_ports, stop_all, stop_left};
 use crate::progress::Progress;
@@ -31,6 +32,8 @@ pub struct Options {
     pub redshift_local: Option<PathBuf>,
     /// PostgreSQL waits for the disk.
     pub fsync: bool,
+    /// How many Kafka brokers; from three on, replication is 3.
+    pub brokers: u16,
     /// Where to tell how far it is.
     pub progress: Progress,
 }
@@ -44,6 +47,7 @@ impl Options {
             existing: Addresses::from_env(),
             redshift_local: None,
             fsync: false,
+            brokers: 1,
             progress,
         }
     }
@@ -90,34 +94,30 @@ impl Stack {
     pub async fn start(options: &Options) -> Result<Self> {
         let parts = fetch::all(options.home.cache(), &options.progress).await?;
         clear(&options.home)?;
-        let ports = free_ports(5)?;
+        let ports = free_ports(3)?;
         let (existing, home, progress) = (&options.existing, &options.home, &options.progress);
         let kafka = wanted(&existing.kafka, || {
-            step(
-                progress,
-                "Kafka",
-                part::kafka::start(home, &parts.kafka, ports[0], ports[1]),
-            )
+            step(progress, "Kafka", Cluster::start(home, &parts.kafka, options.brokers))
         });
         let registry = wanted(&existing.registry, || {
             step(
                 progress,
                 "schema registry",
-                part::registry::start(home, &parts.registry, ports[2]),
+                part::registry::start(home, &parts.registry, ports[0]),
             )
         });
         let postgres = wanted(&existing.postgres, || {
             step(
                 progress,
                 "PostgreSQL",
-                part::postgres::start(home, ports[3], options.fsync),
+                part::postgres::start(home, ports[1], options.fsync),
             )
         });
         let s3 = wanted(&existing.s3, || {
             step(
                 progress,
                 "LocalStack S3",
-                part::localstack::start(home, &parts.localstack, ports[4]),
+                part::localstack::start(home, &parts.localstack, ports[2]),
             )
         });
         let (kafka, registry, postgres, s3) = tokio::try_join!(kafka, registry, postgres, s3)?;
@@ -131,7 +131,10 @@ impl Stack {
         if s3.is_some() {
             stack.addresses.aws = Addresses::local_aws();
         }
-        stack.addresses.kafka = stack.adopt(kafka).or(existing.kafka.clone());
+        stack.addresses.kafka = kafka.as_ref().map(Cluster::bootstrap).or(existing.kafka.clone());
+        stack
+            .processes
+            .extend(kafka.map(Cluster::into_processes).unwrap_or_default());
         stack.addresses.registry = stack.adopt(registry).or(existing.registry.clone());
         stack.addresses.postgres = stack.adopt(postgres).or(existing.postgres.clone());
         stack.addresses.s3 = stack.adopt(s3).or(existing.s3.clone());
@@ -307,10 +310,10 @@ pub fn clear(home: &Home) -> Result<Vec<String>> {
 }
 
 /// Starts a part unless there is one already.
-async fn wanted<'a>(
+async fn wanted<'a, T>(
     existing: &Option<String>,
-    start: impl FnOnce() -> BoxFuture<'a, Result<Started>>,
-) -> Result<Option<Started>> {
+    start: impl FnOnce() -> BoxFuture<'a, Result<T>>,
+) -> Result<Option<T>> {
     OptionFuture::from(existing.is_none().then(start)).await.transpose()
 }
 

@@ -36,6 +36,15 @@ impl Corner {
         }
     }
 
+    /// The same for a rig on brokers that are gone when it is cleared away, and its topics with them: on `parts` there are none of it.
+    #[must_use]
+    pub fn beside(rig: &Rig, parts: &Parts) -> Corner {
+        Corner {
+            parts: parts.clone(),
+            ..Corner::of(rig)
+        }
+    }
+
     /// Removes topics, objects and schemas.
     ///
     /// # Errors
@@ -47,10 +56,12 @@ impl Corner {
             .set("bootstrap.servers", &self.parts.kafka)
             .create()
             .context("an admin client")?;
-        admin
-            .delete_topics(&names, &AdminOptions::new())
-            .await
-            .context("delete the drill's topics")?;
+        if !names.is_empty() {
+            admin
+                .delete_topics(&names, &AdminOptions::new())
+                .await
+                .context("delete the drill's topics")?;
+        }
         let warehouse = Warehouse::connect(&self.parts.redshift).await;
         for schema in [self.name.clone(), format!("state_{}", self.name)] {
             let dropped = warehouse

@@ -103,7 +103,12 @@ fn main() -> ExitCode {
 
 async fn drill(cli: Cli) -> Result<bool> {
     if cli.matrix {
-        print!("{}\n{}", matrix::markdown(), mutants::markdown());
+        print!(
+            "{}\n{}\n{}",
+            matrix::markdown(),
+            drills::environment::markdown(),
+            mutants::markdown()
+        );
         return Ok(true);
     }
     let jobs = jobs(&cli)?;

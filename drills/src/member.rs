@@ -105,6 +105,7 @@ impl Member {
         let mut env: Vec<(String, String)> = rig.parts.aws.clone().into_iter().collect();
         env.push(("SPOLT_FAILPOINTS".into(), start.failpoints.to_owned()));
         env.push(("SPOLT_FAILPOINTS_DIR".into(), points.display().to_string()));
+        env.extend(rig.env.iter().cloned());
         env.push(("SPOLT_MUTANTS".into(), context.mutant().unwrap_or_default().to_owned()));
         let arguments = role.arguments(rig);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

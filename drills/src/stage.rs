@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use common::claim::Claim;
 use spolt_tests::oracle::{self, Change};
+use spolt_tests::parts::Parts;
 use spolt_tests::rig::Rig;
 use spolt_tests::source::{COLUMNS, envelope_schema};
 use spolt_tests::warehouse::Warehouse;
@@ -44,11 +45,20 @@ impl Stage {
     /// # Errors
     /// When the drill's folder cannot be made.
     pub async fn set(context: &Context) -> Result<Stage> {
+        Stage::on(context, context.parts().clone(), Vec::new()).await
+    }
+
+    /// The same on other parts than the drill was given, with every partition on these brokers (one anywhere if there are none).
+    ///
+    /// # Errors
+    /// When the drill's folder cannot be made.
+    pub async fn on(context: &Context, parts: Parts, brokers: Vec<i32>) -> Result<Stage> {
         std::fs::create_dir_all(context.folder())
             .with_context(|| format!("cannot make `{}`", context.folder().display()))?;
         let name = format!("d_{}", context.identifier());
-        let mut rig = Rig::kept(context.parts().clone(), &name, context.folder().to_owned()).await;
+        let mut rig = Rig::kept(parts, &name, context.folder().to_owned()).await;
         rig.cut_rows = CUT_ROWS;
+        rig.brokers = brokers;
         // An answer that got lost is asked for again soon.
         "request_timeout = \"2s\"\nretry_for = \"90s\"\n".clone_into(&mut rig.extra_s3);
         let mut feeds = Vec::new();
@@ -65,13 +75,19 @@ impl Stage {
             });
         }
         rig.extra_config = format!("[[topic]]\nname = \"{}\"\nmode = \"append\"\n", rig.topic(APPEND));
-        context.makes(Corner::of(&rig));
+        context.makes(Corner::beside(&rig, context.parts()));
         Ok(Stage {
             rig,
             context: context.clone(),
             feeds,
             earlier: BTreeMap::new(),
         })
+    }
+
+    /// The sources of both topics, for a drill that feeds them itself.
+    #[must_use]
+    pub fn feeds(&mut self) -> Vec<Feed> {
+        std::mem::take(&mut self.feeds)
     }
 
     /// Starts the workload; once.

@@ -22,6 +22,8 @@ fn the_published_tables_are_those_of_the_code() {
         "<!-- end of the matrix -->",
     );
     assert_eq!(matrix, drills::crash::matrix::markdown().trim(), "{hint}");
+    let environment = published("<!-- and of the environment -->", "<!-- end of the environment -->");
+    assert_eq!(environment, drills::environment::markdown().trim(), "{hint}");
     let mutants = published(
         "<!-- printed by `devstack drill --matrix`, too -->",
         "<!-- end of the mutants -->",

@@ -201,8 +201,14 @@ pub struct SqlFailure {
 /// Time and randomness.
 #[async_trait]
 pub trait World: Send + Sync + 'static {
-    /// Milliseconds since 1970, for when to cut, to alarm and to report; never for correctness (assumption E5).
+    /// Milliseconds since 1970, for what is reported; never for correctness (assumption E5), nor for how long something takes: somebody
+    /// may set the clock meanwhile.
     fn now_ms(&self) -> i64;
+    /// Milliseconds since some moment that stays the same while the process runs, for ages, deadlines and pauses. It never jumps, whoever
+    /// sets the clock: with [`World::now_ms`] a clock put back by a day would hold everything that waits for its age back by a day.
+    fn steady_ms(&self) -> i64 {
+        self.now_ms()
+    }
     /// Waits.
     async fn sleep_ms(&self, millis: u64);
     /// A random UUID.

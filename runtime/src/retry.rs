@@ -45,7 +45,7 @@ impl Backoff {
         F: Future<Output = Result<T>>,
     {
         let limit_ms = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
-        let begun = world.now_ms();
+        let begun = world.steady_ms();
         let mut tries = 0;
         loop {
             let failure = match attempt().await {
@@ -53,7 +53,7 @@ impl Backoff {
                 outcome => return outcome,
             };
             tries += 1;
-            let passed_ms = world.now_ms().saturating_sub(begun);
+            let passed_ms = world.steady_ms().saturating_sub(begun);
             if passed_ms.saturating_add_unsigned(self.bound_ms(tries)) > limit_ms {
                 return Err(Failure {
                     message: format!("{} (tried {tries} times)", failure.message),

@@ -97,8 +97,7 @@ impl State {
     /// The same, but after all else of that moment and in the order of `rank`, not of the calls: what processes drop as they die, they
     /// drop in an order that tokio chooses, and a seed must give the same run again.
     pub fn after_all(&mut self, millis: u64, rank: u64, deed: impl FnOnce(&mut State) + Send + 'static) {
-        self.queue
-            .insert((self.now + millis, u64::MAX - rank), Box::new(deed));
+        self.queue.insert((self.now + millis, u64::MAX - rank), Box::new(deed));
     }
 
     /// The next request at this point meets this fate.
@@ -239,9 +238,12 @@ fn carry_out<T: Send + 'static>(
 #[async_trait]
 impl port::World for Port {
     fn now_ms(&self) -> i64 {
+        EPOCH_MS + self.steady_ms() + self.skew.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn steady_ms(&self) -> i64 {
         let own = tokio::time::Instant::now().duration_since(self.began);
-        let since = self.born + u64::try_from(own.as_millis()).unwrap_or(0);
-        EPOCH_MS + i64::try_from(since).unwrap_or(0) + self.skew.load(std::sync::atomic::Ordering::Relaxed)
+        i64::try_from(u128::from(self.born) + own.as_millis()).unwrap_or(i64::MAX)
     }
 
     async fn sleep_ms(&self, millis: u64) {

@@ -9,3 +9,4 @@ pub mod source;
 pub mod standin;
 pub mod wait;
 pub mod warehouse;
+pub mod weather;

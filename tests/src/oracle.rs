@@ -1,12 +1,13 @@
 //! What the tables must hold: every topic read again from the beginning by a plain consumer, decoded by apache-avro, applied in order.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use apache_avro::types::Value;
 use apache_avro::{Schema, from_avro_datum};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
 /// A record as read back.
@@ -49,13 +50,18 @@ pub fn replay(bootstrap: &str, topic: &str) -> Vec<Seen> {
     }
     consumer.assign(&list).expect("partitions can be assigned");
     let mut seen = Vec::new();
+    let mut deadline = Instant::now() + wait;
     while !left.is_empty() {
         match consumer.poll(wait).expect("the broker answers in time") {
             Err(KafkaError::PartitionEOF(partition)) => {
                 left.remove(&partition);
             }
+            // One broker of several that is away is not the end: another leads, or will soon.
+            Err(KafkaError::MessageConsumption(Code::BrokerTransportFailure | Code::AllBrokersDown))
+                if Instant::now() < deadline => {}
             message => {
                 let message = message.expect("the message is whole");
+                deadline = Instant::now() + wait;
                 seen.push(Seen {
                     partition: message.partition(),
                     offset: message.offset(),

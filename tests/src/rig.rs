@@ -59,6 +59,10 @@ pub struct Rig {
     pub bucket: String,
     folder: Folder,
     schemas: BTreeMap<u32, Schema>,
+    /// Further variables of the daemons' environment.
+    pub env: Vec<(String, String)>,
+    /// Brokers that hold every partition of new topics, the preferred leader first; one anywhere if empty.
+    pub brokers: Vec<i32>,
     /// Rows after which an object is cut.
     pub cut_rows: usize,
     /// Age after which an object is cut, as the configuration has it.
@@ -203,6 +207,8 @@ impl Rig {
             bucket,
             folder,
             prefix,
+            env: Vec::new(),
+            brokers: Vec::new(),
             cut_rows: 2_000,
             cut_age: "300ms".to_owned(),
             schemas: BTreeMap::new(),
@@ -229,7 +235,13 @@ impl Rig {
             .set("bootstrap.servers", &self.parts.kafka)
             .create()
             .expect("an admin client");
-        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let everywhere = vec![&self.brokers[..]; usize::try_from(partitions).expect("some partitions")];
+        let replicas = if self.brokers.is_empty() {
+            TopicReplication::Fixed(1)
+        } else {
+            TopicReplication::Variable(&everywhere)
+        };
+        let new = NewTopic::new(topic, partitions, replicas);
         let created = admin
             .create_topics(&[new], &AdminOptions::new())
             .await
@@ -414,7 +426,7 @@ endpoint = "{endpoint}"
 {s3}
 path_style = true
 [signals]
-replication_factor = 1
+replication_factor = {replication}
 progress_topic = "progress.{name}"
 [log]
 level = "info"
@@ -446,6 +458,7 @@ state_schema = "state_{name}"
 {extra}
 "#,
             kafka = via.kafka,
+            replication = self.brokers.len().max(1),
             endpoint = via.s3,
             prefix = self.prefix,
             region = region(),
@@ -552,7 +565,7 @@ state_schema = "state_{name}"
         let list: Vec<String> = columns.iter().map(|column| format!("\"{column}\"")).collect();
         let sql = format!(
             "SELECT \"_kafka_op\", \"_kafka_partition\", \"_kafka_offset\", {} FROM \"{}\".\"{table}\" \
-             ORDER BY \"_kafka_partition\", \"_kafka_offset\"",
+             ORDER BY \"_kafka_incarnation\", \"_kafka_partition\", \"_kafka_offset\"",
             list.join(", "),
             self.name
         );

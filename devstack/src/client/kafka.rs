@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
@@ -89,7 +91,34 @@ impl Kafka {
     /// # Errors
     /// It exists already, or the cluster refuses.
     pub async fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) -> Result<()> {
-        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        self.create(name, partitions, TopicReplication::Fixed(1), settings)
+            .await
+    }
+
+    /// The same with every partition on these brokers, of which the first is preferred as the leader.
+    ///
+    /// # Errors
+    /// It exists already, or the cluster refuses.
+    pub async fn create_topic_on(
+        &self,
+        name: &str,
+        partitions: i32,
+        brokers: &[i32],
+        settings: &[(&str, &str)],
+    ) -> Result<()> {
+        let replicas = vec![brokers; usize::try_from(partitions).context("a negative number of partitions")?];
+        self.create(name, partitions, TopicReplication::Variable(&replicas), settings)
+            .await
+    }
+
+    async fn create(
+        &self,
+        name: &str,
+        partitions: i32,
+        replication: TopicReplication<'_>,
+        settings: &[(&str, &str)],
+    ) -> Result<()> {
+        let mut topic = NewTopic::new(name, partitions, replication);
         for (key, value) in settings {
             topic = topic.set(key, value);
         }
@@ -98,6 +127,57 @@ impl Kafka {
             .with_context(|| format!("cannot create the topic `{name}`"))?;
         let wanted = usize::try_from(partitions).context("a negative number of partitions")?;
         self.until_partitions(name, wanted).await
+    }
+
+    /// Makes these the settings of a topic; others that it had go back to the brokers' defaults.
+    ///
+    /// # Errors
+    /// The cluster refuses.
+    pub async fn set_topic(&self, name: &str, settings: &[(&str, &str)]) -> Result<()> {
+        let mut change = AlterConfig::new(ResourceSpecifier::Topic(name));
+        for (key, value) in settings {
+            change = change.set(key, value);
+        }
+        let result = self.admin()?.alter_configs([&change], &options()).await?;
+        match result.into_iter().next() {
+            Some(Err((_, code))) => bail!("cannot change the settings of the topic `{name}`: {code}"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes the records of a partition below `before`; all that are visible if that is `None`.
+    ///
+    /// # Errors
+    /// The cluster refuses.
+    pub async fn delete_records(&self, topic: &str, partition: i32, before: Option<i64>) -> Result<()> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, before.map_or(Offset::End, Offset::Offset))?;
+        let deleted = self.admin()?.delete_records(&list, &options()).await;
+        let deleted = deleted.with_context(|| format!("cannot delete records of `{topic}` [{partition}]"))?;
+        let failed = deleted.elements().into_iter().find_map(|element| element.error().err());
+        failed.map_or(Ok(()), |error| {
+            Err(error).with_context(|| format!("cannot delete records of `{topic}` [{partition}]"))
+        })
+    }
+
+    /// The broker that leads each partition; `None` while nobody does.
+    ///
+    /// # Errors
+    /// No broker answers.
+    pub async fn leaders(&self, topic: &str) -> Result<Vec<Option<i32>>> {
+        let consumer = self.consumer()?;
+        let topic = topic.to_owned();
+        blocking(move || {
+            let metadata = consumer.fetch_metadata(Some(&topic), TIMEOUT)?;
+            let partitions = metadata
+                .topics()
+                .iter()
+                .flat_map(rdkafka::metadata::MetadataTopic::partitions);
+            Ok(partitions
+                .map(|partition| Some(partition.leader()).filter(|leader| *leader >= 0))
+                .collect())
+        })
+        .await
     }
 
     /// Raises the number of partitions.

@@ -10,7 +10,6 @@ use common::ids::Partition;
 use runtime::failpoint;
 use serde::Serialize;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
@@ -72,7 +71,6 @@ pub async fn run(shared: Arc<Shared>, table: Arc<Table>, cancel: CancellationTok
             sink,
             serials: BTreeMap::new(),
             wake_at: None,
-            began: (shared.world.now_ms(), Instant::now()),
             registrar: Arc::default(),
             fatal,
         };
@@ -112,26 +110,18 @@ struct Task {
     /// Serial number of the last reading of each partition.
     serials: BTreeMap<Partition, u64>,
     wake_at: Option<i64>,
-    /// Wall clock and steady clock when the task began.
-    began: (i64, Instant),
     registrar: Arc<Registrar>,
     fatal: UnboundedSender<Failure>,
 }
 
 impl Task {
-    /// The machine's time: it passes evenly, since a wall clock that is set back by hours would put every wait off for hours.
-    fn now_ms(&self) -> i64 {
-        let (wall, steady) = self.began;
-        wall + i64::try_from(steady.elapsed().as_millis()).unwrap_or(i64::MAX - wall)
-    }
-
     async fn turn_over(&mut self, mut inbox: UnboundedReceiver<Event>, mut deliveries: UnboundedReceiver<Delivered>) {
         let world = Arc::clone(&self.shared.world);
         let name = self.table.target.table.to_string();
         self.watch_partitions();
         let mut delivered = Vec::with_capacity(TURN);
         loop {
-            let now = self.now_ms();
+            let now = world.steady_ms();
             let wait = self.wake_at.map_or(u64::MAX, |at| u64::try_from(at - now).unwrap_or(0));
             tokio::select! {
                 biased;
@@ -146,7 +136,7 @@ impl Task {
                 }
                 () = world.sleep_ms(wait.min(PARTITIONS_EVERY_MS)) => {}
             }
-            if self.wake_at.is_some_and(|at| at <= self.now_ms()) {
+            if self.wake_at.is_some_and(|at| at <= world.steady_ms()) {
                 self.wake_at = None;
                 self.step(Event::Tick);
             }
@@ -158,7 +148,7 @@ impl Task {
 
     fn step(&mut self, event: Event) {
         let mut actions = Vec::new();
-        self.machine.step(self.now_ms(), event, &mut actions);
+        self.machine.step(self.shared.world.steady_ms(), event, &mut actions);
         self.carry_out(actions);
     }
 
@@ -257,9 +247,9 @@ impl Task {
         let span = info_span!("load", load_id = %load_id);
         tokio::spawn(
             async move {
-                let started = shared.world.now_ms();
+                let started = shared.world.steady_ms();
                 let ended = load::run(&shared, &table.target, &plan, row.as_ref(), &load_id).await;
-                let millis = shared.world.now_ms() - started;
+                let millis = shared.world.steady_ms() - started;
                 let name = table.target.table.to_string();
                 shared.watch.loaded(&name, &plan, &ended, millis);
                 match &ended.outcome {
@@ -325,9 +315,11 @@ fn report(shared: &Shared, table: &Table, failure: &Failure, fatal: &UnboundedSe
             let _ = fatal.send(failure.clone());
         }
         Class::Retry
-            if shared
-                .watch
-                .may_tell(&table.target.table.to_string(), &failure.message, shared.world.now_ms()) =>
+            if shared.watch.may_tell(
+                &table.target.table.to_string(),
+                &failure.message,
+                shared.world.steady_ms(),
+            ) =>
         {
             warn!(error = %failure, "will be tried again");
         }

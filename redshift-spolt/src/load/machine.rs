@@ -129,7 +129,7 @@ pub enum Action {
     Load(Box<LoadPlan>),
     /// Tell the world how far a lineage is (rule 21).
     Publish(Vec<Run>),
-    /// Send [`Event::Tick`] at this time or soon after, milliseconds since 1970.
+    /// Send [`Event::Tick`] at this time or soon after, in the time of [`Machine::step`].
     WakeAt(i64),
     /// A lineage (or, without partition, the table) has stopped for good; raise the alarm.
     Alarm {
@@ -243,7 +243,7 @@ impl Machine {
         }
     }
 
-    /// Takes one event at a time `now_ms` (milliseconds since 1970; only for ages and backoff) and appends what is to be done.
+    /// Takes one event at a time `now_ms` (milliseconds of a clock that never jumps; only for ages and backoff) and appends what is to be done.
     pub fn step(&mut self, now_ms: i64, event: Event, actions: &mut Vec<Action>) {
         match event {
             Event::State(state) => self.state_read(now_ms, state, actions),

@@ -69,7 +69,11 @@ pub fn meaning(purpose: Option<Purpose>, answer: &SqlFailure) -> Meaning {
         || message.trim() == "1023"
         || said("serializable isolation violation");
     if passing {
-        return Meaning::Retry(told(Class::Retry));
+        let failure = told(Class::Retry);
+        return Meaning::Retry(match code {
+            "53100" => failure.hint("the cluster's disk is full; the load is made again until there is room"),
+            _ => failure,
+        });
     }
     if purpose == Some(Purpose::Copy) {
         return copy_meaning(answer, told);
@@ -82,7 +86,6 @@ pub fn meaning(purpose: Option<Purpose>, answer: &SqlFailure) -> Meaning {
             Meaning::Halt(told(Class::Stop).hint("check [redshift_spolt.connection]: user, password and database"))
         }
         "3F000" => Meaning::Halt(told(Class::Halt).hint("create the schema, or set `create_schemas = true`")),
-        "53100" => Meaning::Halt(told(Class::Halt).hint("the cluster's disk is full")),
         _ if said("internal error") => Meaning::Retry(told(Class::Retry)),
         _ => Meaning::Halt(told(Class::Halt)),
     }
@@ -144,6 +147,7 @@ mod tests {
     #[test]
     fn what_may_pass_is_tried_again() {
         for (code, message) in [
+            ("53100", "could not extend file: No space left on device"),
             ("XX000", "1023"),
             ("XX000", "could not open relation 1018"),
             ("40P01", "deadlock detected"),

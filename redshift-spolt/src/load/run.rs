@@ -16,7 +16,7 @@ use common::plan::PlanId;
 pub struct Pending {
     /// Offset of the signal in its partition.
     pub signal: Offset,
-    /// When this process saw it, milliseconds since 1970; decides only when to load.
+    /// When this process saw it, milliseconds of a clock that never jumps; decides only when to load.
     pub arrived_ms: i64,
     /// What it says.
     pub claim: Arc<Claim>,

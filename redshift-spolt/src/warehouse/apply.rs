@@ -84,10 +84,10 @@ async fn run(
     let topic = load.runs.first().map_or("", |run| run.topic.as_str());
     for statement in script.before.iter().chain(&script.transaction) {
         hit_before(statement.purpose, topic).await.map_err(drilled)?;
-        let started = world.now_ms();
+        let started = world.steady_ms();
         let answer = send(session, statement, authorization).await;
         #[allow(clippy::cast_precision_loss)]
-        let seconds = (world.now_ms() - started) as f64 / 1000.0;
+        let seconds = (world.steady_ms() - started) as f64 / 1000.0;
         *phases.entry(statement.purpose.phase()).or_default() += seconds;
         let answer = answer.or_else(|failure| forgiven(statement.purpose, failure))?;
         check(statement, &answer, load, row).map_err(Stopped::Outcome)?;

@@ -171,7 +171,7 @@ impl Encode {
     pub fn new(shared: Arc<Shared>, say: UnboundedSender<Message>) -> io::Result<Encode> {
         Ok(Encode {
             own: shared.pool.own()?,
-            looked_ms: shared.world.now_ms(),
+            looked_ms: shared.world.steady_ms(),
             shared,
             open: BTreeMap::new(),
             say,
@@ -194,7 +194,7 @@ impl Encode {
         if let Some(work) = work {
             self.take(work);
         }
-        let now_ms = self.shared.world.now_ms();
+        let now_ms = self.shared.world.steady_ms();
         if (now_ms - self.looked_ms).unsigned_abs() >= AGE_TICK.as_millis() as u64 {
             self.looked_ms = now_ms;
             self.cut_the_old(now_ms);
@@ -330,7 +330,7 @@ impl Open {
         from: usize,
         say: &UnboundedSender<Message>,
     ) -> io::Result<Option<usize>> {
-        let now_ms = shared.world.now_ms();
+        let now_ms = shared.world.steady_ms();
         // Only the last record of an object needs its fingerprint.
         let mut last: Option<Record<'_>> = None;
         'records: for (index, record) in chunk.records(from) {
@@ -453,7 +453,7 @@ impl Open {
     ) -> io::Result<()> {
         self.seal(shared, own, Reason::Truncate, say)?;
         self.batch
-            .add(record.offset, record.timestamp_ms, 0, shared.world.now_ms());
+            .add(record.offset, record.timestamp_ms, 0, shared.world.steady_ms());
         self.batch.tail = Some(tail_of(record));
         let held = shared.memory.reserve();
         let sealed = self.claim(shared, Kind::Truncate, Bytes::new(), Reason::Truncate, held);
