@@ -70,12 +70,55 @@ pub struct Spolting {
     plan: PlanId,
     claims: Table<Claim>,
     processes: Table<Process>,
+    /// A process that has just started.
+    newborn: Id<Process>,
     stores: Table<Store>,
     logs: Table<Log>,
     flights: Table<Vec<Op>>,
     seals: Memo<(u8, u8, u32, Offset, Offset), Id<Claim>>,
+    tellings: Memo<Telling, (Id<Process>, Id<Vec<Op>>)>,
+    flight_changes: Memo<(Id<Vec<Op>>, FlightChange), Id<Vec<Op>>>,
+    landings: Memo<(u8, Errand, Id<Claim>, Id<Store>, Id<Log>), (Id<Store>, Id<Log>)>,
     chains: Memo<Id<Log>, Option<String>>,
     truths: Memo<Judged, Option<String>>,
+    counts: Memo<(u8, Id<Log>, Target), Option<String>>,
+    reaches: Memo<Id<Log>, Option<(Position, u8)>>,
+}
+
+/// A process, which one it is, the life of the topic, the generation that the news is for (`None`: the present one), and the news: the
+/// same again comes to the same.
+type Telling = (Id<Process>, u8, u8, Option<u64>, News);
+
+/// What a process learns; small, to be remembered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum News {
+    Owned,
+    Revoked,
+    Wake,
+    FetchFails,
+    Unanswered,
+    Stored(Offset),
+    Acknowledged,
+    GenesisAppended,
+    ReadBack(Id<Log>, u64),
+    /// Pattern and log start; the life is known.
+    Facts(u8, u8),
+    Fingerprint(Option<u32>),
+    BareStored,
+    NothingOpen,
+    Sealed(Id<Claim>),
+}
+
+/// What becomes of that which is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum FlightChange {
+    Sent(Id<Vec<Op>>),
+    Landed(u8),
+    Doubled(u8),
+    Answered(u8),
+    Unanswered(u8),
+    OwnerDied(u8),
+    Decided(Id<Claim>),
 }
 
 type Log = Vec<Id<Claim>>;
@@ -223,17 +266,31 @@ impl Spolting {
     /// A world within these bounds.
     #[must_use]
     pub fn new(bounds: Bounds) -> Spolting {
+        let processes = Table::default();
+        let newborn = processes.id(Process {
+            machine: Machine::new(CLUSTER, TOPIC, Partition(0), Start::Earliest),
+            asks: None,
+            wakes: false,
+            reading: None,
+            sealed: Vec::new(),
+        });
         Spolting {
             bounds,
             plan: Plan::id(&records::plans()[0]),
             claims: Table::default(),
-            processes: Table::default(),
+            processes,
+            newborn,
             stores: Table::default(),
             logs: Table::default(),
             flights: Table::default(),
             seals: Memo::default(),
+            tellings: Memo::default(),
+            flight_changes: Memo::default(),
+            landings: Memo::default(),
             chains: Memo::default(),
             truths: Memo::default(),
+            counts: Memo::default(),
+            reaches: Memo::default(),
         }
     }
 
@@ -245,21 +302,11 @@ impl Spolting {
         log.iter().map(|claim| Claim::clone(&self.claims.get(*claim))).collect()
     }
 
-    fn fresh(&self) -> Process {
-        Process {
-            machine: Machine::new(CLUSTER, TOPIC, Partition(0), Start::Earliest),
-            asks: None,
-            wakes: false,
-            reading: None,
-            sealed: Vec::new(),
-        }
-    }
-
-    fn facts(&self, state: &State) -> Facts {
+    fn facts(&self, pattern: u8, life: u8, log_start: u8) -> Facts {
         Facts {
-            log_start: Offset(i64::from(state.log_start)),
-            end: self.records(state, state.life).end(),
-            topic_id: Some(topic_id(u32::from(state.life))),
+            log_start: Offset(i64::from(log_start)),
+            end: self.bounds.upstream[usize::from(pattern)][usize::from(life)].end(),
+            topic_id: Some(topic_id(u32::from(life))),
             partitions: 1,
         }
     }
@@ -272,18 +319,36 @@ impl Spolting {
     }
 
     /// Tells a process what happened and carries out what it wants.
-    fn tell_process(&self, state: &mut State, number: u8, generation: Option<u64>, event: Event) {
+    fn tell_process(&self, state: &mut State, number: u8, generation: Option<u64>, news: News) {
         let slot = usize::from(number);
-        let mut process = Process::clone(&self.processes.get(state.spolts[slot]));
+        let telling = (state.spolts[slot], number, state.life, generation, news);
+        let (process, sent) = self.tellings.get(&telling, || self.told(telling));
+        state.spolts[slot] = process;
+        state.flight = self.fly(state.flight, FlightChange::Sent(sent));
+    }
+
+    /// The process afterwards, and what it sends.
+    fn told(&self, (process, number, life, generation, news): Telling) -> (Id<Process>, Id<Vec<Op>>) {
+        let mut process = Process::clone(&self.processes.get(process));
         let present = process.machine.generation();
         let mut actions = Vec::new();
+        let event = self.event(life, news);
+        match news {
+            News::Wake => process.wakes = false,
+            News::ReadBack(..)
+            | News::Facts(..)
+            | News::Fingerprint(_)
+            | News::BareStored
+            | News::NothingOpen => process.asks = None,
+            News::Sealed(claim) => process.sealed.push(claim),
+            _ => {}
+        }
         process.machine.step(generation.unwrap_or(present), event, &mut actions);
         if process.machine.generation() != present {
             // What was asked under an earlier generation is void.
             (process.asks, process.wakes) = (None, false);
         }
-        let mut flight = Vec::clone(&self.flights.get(state.flight));
-        let sent = flight.len();
+        let mut sent = Vec::new();
         for action in actions {
             let owner = Some((number, process.machine.generation()));
             let op = |errand, claim| Op {
@@ -305,13 +370,13 @@ impl Spolting {
                 Action::AskFingerprint(offset) => process.asks = Some(Ask::Fingerprint(offset)),
                 Action::PutBare(claim) => process.asks = Some(Ask::Bare(claim)),
                 Action::CutOpen => process.asks = Some(Ask::Cut),
-                Action::AppendGenesis(claim) => flight.push(op(Errand::Genesis, self.claims.id(*claim))),
-                Action::Put(next) => flight.extend(sealed(next).map(|claim| op(Errand::Put, claim))),
-                Action::Signal(next) => flight.extend(sealed(next).map(|claim| op(Errand::Signal, claim))),
+                Action::AppendGenesis(claim) => sent.push(op(Errand::Genesis, self.claims.id(*claim))),
+                Action::Put(next) => sent.extend(sealed(next).map(|claim| op(Errand::Put, claim))),
+                Action::Signal(next) => sent.extend(sealed(next).map(|claim| op(Errand::Signal, claim))),
                 Action::Read(resume) => {
                     process.reading = Some(Reading {
                         incarnation: resume.incarnation.0,
-                        life: state.life,
+                        life,
                         head: resume.pos,
                     });
                 }
@@ -322,37 +387,95 @@ impl Spolting {
                 Action::AskOrigin(_) | Action::Halt(_) | Action::StopProcess(_) | Action::Drained => {}
             }
         }
-        state.spolts[slot] = self.processes.id(process);
-        if flight.len() != sent {
-            state.flight = self.put_flight(flight);
-        }
+        (self.processes.id(process), self.flights.id(sent))
     }
 
-    /// What is on its way has no order.
-    fn put_flight(&self, mut flight: Vec<Op>) -> Id<Vec<Op>> {
-        flight.sort_by_cached_key(crate::graph::print);
-        self.flights.id(flight)
-    }
-
-    fn answer(&self, state: &State, number: u8) -> Option<State> {
-        let mut next = *state;
-        let mut process = Process::clone(&self.processes.get(state.spolts[usize::from(number)]));
-        let event = match process.asks.take()? {
-            Ask::ReadBack(count) => {
-                let log = self.logs.get(state.log);
+    fn event(&self, life: u8, news: News) -> Event {
+        match news {
+            News::Owned => Event::Owned,
+            News::Revoked => Event::Revoked,
+            News::Wake => Event::Wake,
+            News::FetchFails => Event::Failed(Failure::retry("out of range")),
+            News::Unanswered => Event::Failed(Failure::retry("no answer")),
+            News::Stored(next) => Event::Stored { next },
+            News::Acknowledged => Event::Acknowledged,
+            News::GenesisAppended => Event::GenesisAppended,
+            News::ReadBack(log, count) => {
+                let log = self.logs.get(log);
                 let count = usize::try_from(count).unwrap_or(usize::MAX).min(log.len());
                 Event::ReadBack(ReadBack {
                     from_beginning: count == log.len(),
                     claims: self.claims_of(&log[log.len() - count..]),
                 })
             }
-            Ask::Facts => Event::Facts(self.facts(state)),
-            Ask::Fingerprint(offset) => Event::Fingerprint(self.fingerprint(state, offset)),
-            Ask::Bare(_) => Event::BareStored,
-            Ask::Cut => Event::NothingOpen,
+            News::Facts(pattern, log_start) => Event::Facts(self.facts(pattern, life, log_start)),
+            News::Fingerprint(crc) => Event::Fingerprint(crc),
+            News::BareStored => Event::BareStored,
+            News::NothingOpen => Event::NothingOpen,
+            News::Sealed(claim) => {
+                let claim = self.claims.get(claim);
+                Event::Sealed {
+                    start: claim.start,
+                    next: claim.next,
+                }
+            }
+        }
+    }
+
+    /// What is on its way after a change. It has no order.
+    fn fly(&self, flight: Id<Vec<Op>>, change: FlightChange) -> Id<Vec<Op>> {
+        self.flight_changes.get(&(flight, change), || {
+            let mut flight = Vec::clone(&self.flights.get(flight));
+            let unowned = |errand, claim| Op {
+                errand,
+                claim,
+                owner: None,
+                landed: false,
+            };
+            match change {
+                FlightChange::Sent(sent) => flight.extend(self.flights.get(sent).iter().copied()),
+                FlightChange::Landed(index) if flight[usize::from(index)].owner.is_none() => {
+                    flight.remove(usize::from(index));
+                }
+                FlightChange::Landed(index) => flight[usize::from(index)].landed = true,
+                FlightChange::Doubled(index) => {
+                    let op = flight[usize::from(index)];
+                    flight.push(unowned(op.errand, op.claim));
+                }
+                FlightChange::Answered(index) => {
+                    flight.remove(usize::from(index));
+                }
+                FlightChange::Unanswered(index) => {
+                    let op = flight.remove(usize::from(index));
+                    if !op.landed {
+                        flight.push(unowned(op.errand, op.claim));
+                    }
+                }
+                FlightChange::OwnerDied(number) => {
+                    let is_his = |op: &Op| op.owner.is_some_and(|(owner, _)| owner == number);
+                    flight.retain(|op| !(op.landed && is_his(op)));
+                    for op in flight.iter_mut().filter(|op| is_his(op)) {
+                        op.owner = None;
+                    }
+                }
+                FlightChange::Decided(claim) => flight.push(unowned(Errand::Signal, claim)),
+            }
+            flight.sort_by_cached_key(crate::graph::print);
+            self.flights.id(flight)
+        })
+    }
+
+    fn answer(&self, state: &State, number: u8) -> Option<State> {
+        let mut next = *state;
+        let process = self.processes.get(state.spolts[usize::from(number)]);
+        let news = match process.asks.as_ref()? {
+            Ask::ReadBack(count) => News::ReadBack(state.log, *count),
+            Ask::Facts => News::Facts(state.pattern, state.log_start),
+            Ask::Fingerprint(offset) => News::Fingerprint(self.fingerprint(state, *offset)),
+            Ask::Bare(_) => News::BareStored,
+            Ask::Cut => News::NothingOpen,
         };
-        next.spolts[usize::from(number)] = self.processes.id(process);
-        self.tell_process(&mut next, number, None, event);
+        self.tell_process(&mut next, number, None, news);
         Some(next)
     }
 
@@ -361,7 +484,7 @@ impl Spolting {
         let mut process = Process::clone(&self.processes.get(state.spolts[usize::from(number)]));
         let reading = process.reading.as_mut()?;
         let key = (state.pattern, reading.life, reading.incarnation, reading.head, end);
-        let claim = self.seals.get(key, || {
+        let claim = self.seals.get(&key, || {
             let records = self.records(state, reading.life);
             let mut claim = seal(
                 &lineage(reading.incarnation, 0),
@@ -379,14 +502,8 @@ impl Spolting {
             self.claims.id(claim)
         });
         reading.head = end;
-        process.sealed.push(claim);
-        let claim = self.claims.get(claim);
         next.spolts[usize::from(number)] = self.processes.id(process);
-        let event = Event::Sealed {
-            start: claim.start,
-            next: claim.next,
-        };
-        self.tell_process(&mut next, number, None, event);
+        self.tell_process(&mut next, number, None, News::Sealed(claim));
         Some(next)
     }
 
@@ -401,70 +518,59 @@ impl Spolting {
     }
 
     fn land(&self, state: &mut State, op: Op) {
-        let claim = self.claims.get(op.claim);
-        if op.errand == Errand::Put {
-            let Some(object) = &claim.object else { return };
-            let mut store = Store::clone(&self.stores.get(state.store));
-            let content = (op.claim, self.object_rows(state, &claim));
-            if Mutant::KeyByFirstOffset.is_on() {
-                store.insert(object.key.clone(), content);
+        let key = (state.pattern, op.errand, op.claim, state.store, state.log);
+        (state.store, state.log) = self.landings.get(&key, || {
+            if op.errand == Errand::Put {
+                (self.stored(state, op.claim), state.log)
             } else {
-                store.entry(object.key.clone()).or_insert(content);
+                let mut log = Log::clone(&self.logs.get(state.log));
+                log.push(op.claim);
+                (state.store, self.logs.id(log))
             }
-            state.store = self.stores.id(store);
+        });
+    }
+
+    fn stored(&self, state: &State, id: Id<Claim>) -> Id<Store> {
+        let claim = self.claims.get(id);
+        let Some(object) = &claim.object else { return state.store };
+        let mut store = Store::clone(&self.stores.get(state.store));
+        let content = (id, self.object_rows(state, &claim));
+        if Mutant::KeyByFirstOffset.is_on() {
+            store.insert(object.key.clone(), content);
         } else {
-            let mut log = Log::clone(&self.logs.get(state.log));
-            log.push(op.claim);
-            state.log = self.logs.id(log);
+            store.entry(object.key.clone()).or_insert(content);
         }
+        self.stores.id(store)
     }
 
     fn move_op(&self, state: &State, step: &Step) -> Option<State> {
         let mut next = *state;
-        let mut flight = Vec::clone(&self.flights.get(state.flight));
+        let op = |index: u8| self.flights.get(state.flight)[usize::from(index)];
         match *step {
             Step::Land(index) => {
-                let op = flight[usize::from(index)];
-                self.land(&mut next, op);
-                if op.owner.is_none() {
-                    flight.remove(usize::from(index));
-                } else {
-                    flight[usize::from(index)].landed = true;
-                }
-                next.flight = self.put_flight(flight);
+                self.land(&mut next, op(index));
+                next.flight = self.fly(state.flight, FlightChange::Landed(index));
             }
             Step::Double(index) => {
                 next.left.doubles -= 1;
-                flight.push(Op {
-                    owner: None,
-                    landed: false,
-                    ..flight[usize::from(index)]
-                });
-                next.flight = self.put_flight(flight);
+                next.flight = self.fly(state.flight, FlightChange::Doubled(index));
             }
             Step::Acknowledge(index) => {
-                let op = flight.remove(usize::from(index));
+                let op = op(index);
                 let (owner, generation) = op.owner?;
-                next.flight = self.put_flight(flight);
-                let event = match op.errand {
-                    Errand::Put => Event::Stored {
-                        next: self.claims.get(op.claim).next,
-                    },
-                    Errand::Signal => Event::Acknowledged,
-                    Errand::Genesis => Event::GenesisAppended,
+                next.flight = self.fly(state.flight, FlightChange::Answered(index));
+                let news = match op.errand {
+                    Errand::Put => News::Stored(self.claims.get(op.claim).next),
+                    Errand::Signal => News::Acknowledged,
+                    Errand::Genesis => News::GenesisAppended,
                 };
-                self.tell_process(&mut next, owner, Some(generation), event);
+                self.tell_process(&mut next, owner, Some(generation), news);
             }
             Step::Fail(index) => {
                 next.left.failures -= 1;
-                let op = flight.remove(usize::from(index));
-                let (owner, generation) = op.owner?;
-                if !op.landed {
-                    flight.push(Op { owner: None, ..op });
-                }
-                next.flight = self.put_flight(flight);
-                let event = Event::Failed(Failure::retry("no answer"));
-                self.tell_process(&mut next, owner, Some(generation), event);
+                let (owner, generation) = op(index).owner?;
+                next.flight = self.fly(state.flight, FlightChange::Unanswered(index));
+                self.tell_process(&mut next, owner, Some(generation), News::Unanswered);
             }
             _ => return None,
         }
@@ -474,13 +580,8 @@ impl Spolting {
     fn crash(&self, state: &State, number: u8) -> State {
         let mut next = *state;
         next.left.crashes -= 1;
-        next.spolts[usize::from(number)] = self.processes.id(self.fresh());
-        let mut flight = Vec::clone(&self.flights.get(state.flight));
-        flight.retain(|op| !op.landed || op.owner.is_none_or(|(owner, _)| owner != number));
-        for op in &mut flight {
-            op.owner = op.owner.filter(|(owner, _)| *owner != number);
-        }
-        next.flight = self.put_flight(flight);
+        next.spolts[usize::from(number)] = self.newborn;
+        next.flight = self.fly(state.flight, FlightChange::OwnerDied(number));
         next
     }
 
@@ -538,7 +639,7 @@ impl Spolting {
             topic: TOPIC.to_owned(),
             partition: Partition(0),
             resume: Some(resume),
-            facts: self.facts(state),
+            facts: self.facts(state.pattern, state.life, state.log_start),
             fingerprint,
         })
     }
@@ -554,14 +655,7 @@ impl Spolting {
     fn operate(&self, state: &State) -> Option<State> {
         let mut next = *state;
         let claim = self.claims.id(self.decided(state)?);
-        let mut flight = Vec::clone(&self.flights.get(state.flight));
-        flight.push(Op {
-            errand: Errand::Signal,
-            claim,
-            owner: None,
-            landed: false,
-        });
-        next.flight = self.put_flight(flight);
+        next.flight = self.fly(state.flight, FlightChange::Decided(claim));
         Some(next)
     }
 
@@ -626,14 +720,13 @@ impl Scenario for Spolting {
 
     fn beginnings(&self) -> Vec<State> {
         let patterns = u8::try_from(self.bounds.upstream.len()).unwrap_or(u8::MAX);
-        let fresh = self.processes.id(self.fresh());
         (0..patterns)
             .map(|pattern| State {
                 pattern,
                 life: 0,
                 log_start: 0,
                 damaged: false,
-                spolts: [fresh; 2],
+                spolts: [self.newborn; 2],
                 flight: self.flights.id(Vec::new()),
                 store: self.stores.id(Store::new()),
                 log: self.logs.id(Log::new()),
@@ -682,11 +775,13 @@ impl Scenario for Spolting {
         if state.left.expiries > 0 && Offset(i64::from(state.log_start)) < self.records(state, state.life).end() {
             steps.push(Step::Expire);
         }
-        let flight = self.flights.get(state.flight);
-        let decisions = flight
-            .iter()
-            .filter(|op| matches!(self.claims.get(op.claim).kind, Kind::Gap | Kind::Reset));
-        if decisions.count() < usize::from(state.left.operators) && self.decided(state).is_some() {
+        let decisions = || {
+            let flight = self.flights.get(state.flight);
+            let decided = |op: &&Op| matches!(self.claims.get(op.claim).kind, Kind::Gap | Kind::Reset);
+            flight.iter().filter(decided).count()
+        };
+        let operators = usize::from(state.left.operators);
+        if operators > 0 && decisions() < operators && self.decided(state).is_some() {
             steps.push(Step::Operate);
         }
         match state.collector {
@@ -709,25 +804,16 @@ impl Scenario for Spolting {
     fn next(&self, state: &State, step: &Step) -> Option<State> {
         let mut next = *state;
         match step {
-            Step::Own(number) => self.tell_process(&mut next, *number, None, Event::Owned),
+            Step::Own(number) => self.tell_process(&mut next, *number, None, News::Owned),
             Step::Revoke(number) => {
                 next.left.revokes -= 1;
-                self.tell_process(&mut next, *number, None, Event::Revoked);
+                self.tell_process(&mut next, *number, None, News::Revoked);
             }
             Step::Crash(number) => return Some(self.crash(state, *number)),
-            Step::Wake(number) => {
-                let slot = usize::from(*number);
-                let mut process = Process::clone(&self.processes.get(state.spolts[slot]));
-                process.wakes = false;
-                next.spolts[slot] = self.processes.id(process);
-                self.tell_process(&mut next, *number, None, Event::Wake);
-            }
+            Step::Wake(number) => self.tell_process(&mut next, *number, None, News::Wake),
             Step::Answer(number) => return self.answer(state, *number),
             Step::Seal(number, end) => return self.seal(state, *number, *end),
-            Step::FetchFails(number) => {
-                let event = Event::Failed(Failure::retry("out of range"));
-                self.tell_process(&mut next, *number, None, event);
-            }
+            Step::FetchFails(number) => self.tell_process(&mut next, *number, None, News::FetchFails),
             Step::Land(_) | Step::Acknowledge(_) | Step::Fail(_) | Step::Double(_) => return self.move_op(state, step),
             Step::Apply(number) => next = self.apply(state, *number),
             Step::Reread(number) => {

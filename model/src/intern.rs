@@ -1,11 +1,13 @@
 //! Small states out of large parts: every part of a state (a state machine, a log, a warehouse) is kept once and named by a number, so
 //! that a state is a few numbers, and a step that many states share is taken once.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::sync::{Arc, PoisonError, RwLock};
+
+use ahash::RandomState;
+use dashmap::{DashMap, Entry};
 
 /// Names a part of a state. Equal parts of one table have equal names.
 pub struct Id<T>(u32, PhantomData<fn() -> T>);
@@ -35,21 +37,15 @@ impl<T> fmt::Debug for Id<T> {
 
 /// Keeps every part once.
 pub struct Table<T> {
-    inner: RwLock<Inner<T>>,
+    ids: DashMap<Arc<T>, u32, RandomState>,
+    all: RwLock<Vec<Arc<T>>>,
 }
 
-struct Inner<T> {
-    ids: HashMap<Arc<T>, u32>,
-    all: Vec<Arc<T>>,
-}
-
-impl<T> Default for Table<T> {
+impl<T: Eq + Hash> Default for Table<T> {
     fn default() -> Self {
         Table {
-            inner: RwLock::new(Inner {
-                ids: HashMap::new(),
-                all: Vec::new(),
-            }),
+            ids: DashMap::default(),
+            all: RwLock::default(),
         }
     }
 }
@@ -61,51 +57,49 @@ impl<T: Eq + Hash> Table<T> {
     /// When there are more than 2^32 parts; memory ends long before.
     #[must_use]
     pub fn id(&self, part: T) -> Id<T> {
-        if let Some(id) = self.inner.read().unwrap_or_else(PoisonError::into_inner).ids.get(&part) {
+        if let Some(id) = self.ids.get(&part) {
             return Id(*id, PhantomData);
         }
-        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(id) = inner.ids.get(&part) {
-            return Id(*id, PhantomData);
-        }
-        let id = u32::try_from(inner.all.len()).expect("invariant: a table holds less than 2^32 parts");
-        let part = Arc::new(part);
-        inner.all.push(Arc::clone(&part));
-        inner.ids.insert(part, id);
+        let id = match self.ids.entry(Arc::new(part)) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(free) => {
+                let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+                let id = u32::try_from(all.len()).expect("invariant: a table holds less than 2^32 parts");
+                all.push(Arc::clone(free.key()));
+                *free.insert(id)
+            }
+        };
         Id(id, PhantomData)
     }
 
     /// The part of this name.
     #[must_use]
     pub fn get(&self, id: Id<T>) -> Arc<T> {
-        Arc::clone(&self.inner.read().unwrap_or_else(PoisonError::into_inner).all[id.0 as usize])
+        Arc::clone(&self.all.read().unwrap_or_else(PoisonError::into_inner)[id.0 as usize])
     }
 }
 
 /// Remembers the answers of a function.
 pub struct Memo<K, V> {
-    known: RwLock<HashMap<K, V>>,
+    known: DashMap<K, V, RandomState>,
 }
 
-impl<K, V> Default for Memo<K, V> {
+impl<K: Eq + Hash, V> Default for Memo<K, V> {
     fn default() -> Self {
         Memo {
-            known: RwLock::default(),
+            known: DashMap::default(),
         }
     }
 }
 
-impl<K: Eq + Hash, V: Clone> Memo<K, V> {
-    /// The answer for `key`, made once.
-    pub fn get(&self, key: K, make: impl FnOnce() -> V) -> V {
-        if let Some(value) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+impl<K: Eq + Hash + Clone, V: Clone> Memo<K, V> {
+    /// The answer for `key`, made once (twice at worst, when two threads ask at the same time).
+    pub fn get(&self, key: &K, make: impl FnOnce() -> V) -> V {
+        if let Some(value) = self.known.get(key) {
             return value.clone();
         }
         let value = make();
-        self.known
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, value.clone());
+        self.known.insert(key.clone(), value.clone());
         value
     }
 }

@@ -20,7 +20,6 @@ use redshift_spolt::load::evolve::Mode;
 use redshift_spolt::load::machine::{Limits, Outcome};
 use redshift_spolt::load::names::TableName;
 use redshift_spolt::load::run::{Caps, LoadPlan};
-use redshift_spolt::load::state::State as Stored;
 use redshift_spolt::load::statements::{Facts, Script, Target, compile};
 use redshift_spolt::load::{Action, Event, Machine};
 
@@ -102,11 +101,21 @@ pub struct Loading {
     limits: Limits,
     plan_ids: Vec<PlanId>,
     plans: Mutex<Arc<BTreeMap<PlanId, Plan>>>,
+    /// Warehouses that loaders load.
+    homes: BTreeSet<usize>,
     claims: Table<Claim>,
+    /// The logs of each case, by partition.
+    logs: Vec<Vec<Vec<Id<Claim>>>>,
+    /// By case: a loader that has just started.
+    newborn: Vec<Id<Loader>>,
     loaders: Table<Loader>,
     warehouses: Table<Warehouse>,
+    endings: Table<Ending>,
     scripts: Memo<Prepared, Arc<Result<Script, Failure>>>,
     events: Memo<(Id<Loader>, Happening), Id<Loader>>,
+    begins: Memo<(u8, Id<Loader>, Id<Warehouse>), Option<(Id<Loader>, Id<Warehouse>)>>,
+    opens: Memo<(u8, Id<Loader>, Id<Warehouse>), Option<(Id<Loader>, Id<Warehouse>)>>,
+    closes: Memo<(u32, i8, Id<Warehouse>, u8), Option<(Id<Warehouse>, Id<Ending>)>>,
     verdicts: Memo<(u32, Id<Warehouse>), Option<Broken>>,
 }
 
@@ -114,13 +123,15 @@ pub struct Loading {
 type Broken = (&'static str, String);
 
 /// What a loader's machine may be told; small, to be remembered by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Happening {
+    /// Of this partition, the signal at this place.
     Signal(u8, u8, Id<Claim>),
-    State(Result<Stored, Failure>),
+    /// The checkpoints of this warehouse.
+    State(Id<Warehouse>),
     Tick,
     Begun,
-    Ended(Ending),
+    Ended(Id<Ending>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -245,8 +256,13 @@ impl Loading {
     pub fn new(cases: Vec<Case>, bounds: Bounds) -> Loading {
         let plans = records::plans();
         let many = u64::MAX >> 1;
-        Loading {
+        let homes = bounds.homes.iter().map(|home| usize::from(*home)).collect();
+        let mut loading = Loading {
             cases,
+            homes,
+            claims: Table::default(),
+            logs: Vec::new(),
+            newborn: Vec::new(),
             target: Target {
                 table: TableName {
                     schema: "s".to_owned(),
@@ -271,13 +287,22 @@ impl Loading {
             },
             plan_ids: plans.iter().map(Plan::id).collect(),
             plans: Mutex::new(Arc::new(plans.into_iter().map(|plan| (plan.id(), plan)).collect())),
-            claims: Table::default(),
             loaders: Table::default(),
             warehouses: Table::default(),
+            endings: Table::default(),
             scripts: Memo::default(),
             events: Memo::default(),
+            begins: Memo::default(),
+            opens: Memo::default(),
+            closes: Memo::default(),
             verdicts: Memo::default(),
-        }
+        };
+        let named = |log: &Vec<Arc<Claim>>| log.iter().map(|claim| loading.claims.id(Claim::clone(claim))).collect();
+        let logs = |case: &Case| case.logs.iter().map(named).collect();
+        loading.logs = loading.cases.iter().map(logs).collect();
+        let fresh = |case| loading.loaders.id(loading.fresh(case));
+        loading.newborn = loading.cases.iter().map(fresh).collect();
+        loading
     }
 
     fn known_plans(&self) -> Arc<BTreeMap<PlanId, Plan>> {
@@ -285,7 +310,7 @@ impl Loading {
     }
 
     fn script(&self, prepared: &Prepared) -> Arc<Result<Script, Failure>> {
-        self.scripts.get(prepared.clone(), || {
+        self.scripts.get(prepared, || {
             let plans = self.known_plans();
             let manifests = vec![(BUCKET.to_owned(), String::new()); prepared.load.groups.len()];
             let known = prepared.row.as_ref().and_then(|row| row.plan.as_ref());
@@ -332,19 +357,53 @@ impl Loading {
     }
 
     fn tell_loader(&self, id: Id<Loader>, happening: Happening) -> Id<Loader> {
-        self.events.get((id, happening.clone()), || {
+        self.events.get(&(id, happening), || {
             let mut loader = Loader::clone(&self.loaders.get(id));
-            loader.on(&self.claims, happening);
+            self.happen(&mut loader, happening);
             self.loaders.id(loader)
         })
     }
 
-    fn object(&self, state: &State, claim: &Claim) -> Option<Vec<Row>> {
+    fn happen(&self, loader: &mut Loader, happening: Happening) {
+        let mut actions = Vec::new();
+        let (now_ms, event) = match happening {
+            Happening::Signal(partition, index, claim) => {
+                loader.cursors[usize::from(partition)] = Some(index + 1);
+                let event = Event::Signal {
+                    partition: Partition(i32::from(partition)),
+                    offset: Offset(i64::from(index)),
+                    claim: self.claims.get(claim),
+                };
+                (0, event)
+            }
+            Happening::State(warehouse) => {
+                loader.asks = false;
+                let read = self.warehouses.get(warehouse).state();
+                (0, read.map_or_else(Event::StateFailed, Event::State))
+            }
+            Happening::Tick => {
+                loader.wakes = false;
+                (LATER_MS, Event::Tick)
+            }
+            Happening::Begun => {
+                loader.load = Some(Begun::Yes);
+                return;
+            }
+            Happening::Ended(ending) => {
+                loader.load = None;
+                (0, Event::Loaded(Ending::clone(&self.endings.get(ending)).outcome()))
+            }
+        };
+        loader.machine.step(now_ms, event, &mut actions);
+        loader.carry_out(actions);
+    }
+
+    fn object(&self, case: u32, collected: i8, claim: &Claim) -> Option<Vec<Row>> {
         let collectable = claim.partition.0 == 0 && claim.incarnation.0 == 0;
-        if collectable && claim.next <= Offset(i64::from(state.collected)) {
+        if collectable && claim.next <= Offset(i64::from(collected)) {
             return None;
         }
-        let case = &self.cases[state.case as usize];
+        let case = &self.cases[case as usize];
         let (partition, life) = (claim.partition.0, claim.incarnation.0);
         let records = &case.records[usize::try_from(partition).ok()?][life as usize];
         Some(records.rows((life, partition), claim.start, claim.next))
@@ -385,7 +444,7 @@ impl Loading {
 
     fn verdict(&self, state: &State, warehouse: usize) -> Option<Broken> {
         let id = state.warehouses[warehouse];
-        self.verdicts.get((state.case, id), || {
+        self.verdicts.get(&(state.case, id), || {
             let warehouse = self.warehouses.get(id);
             if warehouse.broken.is_some() {
                 return warehouse.broken.clone();
@@ -400,11 +459,14 @@ impl Loading {
     }
 
     fn law(&self, state: &State, law: &'static str) -> Option<String> {
-        let homes: BTreeSet<usize> = (0..self.crew()).map(|loader| self.home(loader)).collect();
-        let found = homes
-            .into_iter()
-            .find_map(|home| self.verdict(state, home).filter(|found| found.0 == law));
+        let mut homes = self.homes.iter();
+        let found = homes.find_map(|home| self.verdict(state, *home).filter(|found| found.0 == law));
         found.map(|(_, evidence)| evidence)
+    }
+
+    /// What a loader hears when its connection is gone.
+    fn lost(&self) -> Happening {
+        Happening::Ended(self.endings.id(Ending::Retry))
     }
 
     fn put_loader(&self, state: &mut State, loader: u8, happening: Happening) {
@@ -412,14 +474,27 @@ impl Loading {
         *slot = self.tell_loader(*slot, happening);
     }
 
-    fn begin(&self, state: &State, loader: u8) -> Option<State> {
+    /// A step of a loader's session: where it leaves the loader and its warehouse.
+    fn session_step(
+        &self,
+        state: &State,
+        loader: u8,
+        known: &Memo<(u8, Id<Loader>, Id<Warehouse>), Option<(Id<Loader>, Id<Warehouse>)>>,
+        take: fn(&Loading, u8, Id<Loader>, Id<Warehouse>) -> Option<(Id<Loader>, Id<Warehouse>)>,
+    ) -> Option<State> {
         let mut next = *state;
-        let at = self.loaders.get(state.loaders[usize::from(loader)]);
-        let Some(Begun::Not(load, row)) = &at.load else {
+        let (home, slot) = (self.home(loader), usize::from(loader));
+        let (of, at) = (state.loaders[slot], state.warehouses[home]);
+        let after = known.get(&(loader, of, at), || take(self, loader, of, at));
+        (next.loaders[slot], next.warehouses[home]) = after?;
+        Some(next)
+    }
+
+    fn begin(&self, loader: u8, of: Id<Loader>, at: Id<Warehouse>) -> Option<(Id<Loader>, Id<Warehouse>)> {
+        let Some(Begun::Not(load, row)) = &self.loaders.get(of).load else {
             return None;
         };
-        let home = self.home(loader);
-        let mut warehouse = Warehouse::clone(&self.warehouses.get(state.warehouses[home]));
+        let mut warehouse = Warehouse::clone(&self.warehouses.get(at));
         let prepared = Prepared {
             load: load.clone(),
             row: row.clone(),
@@ -435,8 +510,7 @@ impl Loading {
                 partition: failure.at.partition,
                 separable: failure.at.key.is_some() || failure.at.partition.is_some(),
             };
-            self.put_loader(&mut next, loader, Happening::Ended(ending));
-            return Some(next);
+            return Some((self.tell_ending(of, ending), at));
         }
         warehouse.sessions.push(Session {
             owner: Some(loader),
@@ -445,42 +519,47 @@ impl Loading {
             locked: false,
             may_commit: false,
         });
-        next.warehouses[home] = self.warehouses.id(warehouse);
-        self.put_loader(&mut next, loader, Happening::Begun);
-        Some(next)
+        Some((self.tell_loader(of, Happening::Begun), self.warehouses.id(warehouse)))
     }
 
-    fn open(&self, state: &State, loader: u8) -> Option<State> {
-        let mut next = *state;
-        let home = self.home(loader);
-        let mut warehouse = Warehouse::clone(&self.warehouses.get(state.warehouses[home]));
+    fn open(&self, loader: u8, of: Id<Loader>, at: Id<Warehouse>) -> Option<(Id<Loader>, Id<Warehouse>)> {
+        let mut warehouse = Warehouse::clone(&self.warehouses.get(at));
         let session = warehouse.session_of(loader)?;
         let script = self.script(&warehouse.sessions[session].load);
         let Ok(script) = &*script else { return None };
         let opened = warehouse.open(session, script);
-        next.warehouses[home] = self.warehouses.id(warehouse);
-        if let Err(outcome) = opened {
-            self.put_loader(&mut next, loader, Happening::Ended(Ending::of(outcome)));
-        }
-        Some(next)
+        let told = match opened {
+            Ok(()) => of,
+            Err(outcome) => self.tell_ending(of, Ending::of(outcome)),
+        };
+        Some((told, self.warehouses.id(warehouse)))
+    }
+
+    fn tell_ending(&self, of: Id<Loader>, ending: Ending) -> Id<Loader> {
+        self.tell_loader(of, Happening::Ended(self.endings.id(ending)))
     }
 
     /// The rest of a transaction, by its owner or without one.
-    fn close(&self, state: &State, home: usize, session: usize) -> Option<(State, Ending)> {
+    fn close(&self, state: &State, home: usize, session: usize) -> Option<(State, Id<Ending>)> {
         let mut next = *state;
-        let mut warehouse = Warehouse::clone(&self.warehouses.get(state.warehouses[home]));
-        let script = self.script(&warehouse.sessions[session].load);
-        let Ok(script) = &*script else { return None };
-        let plans = self.known_plans();
-        let outside = Outside {
-            object: &|claim| self.object(state, claim),
-            plans: &plans,
-        };
-        let ending = match warehouse.close(session, script, &outside) {
-            Ok(()) => Ending::Committed(script.row.clone()),
-            Err(outcome) => Ending::of(outcome),
-        };
-        next.warehouses[home] = self.warehouses.id(warehouse);
+        let index = u8::try_from(session).ok()?;
+        let key = (state.case, state.collected, state.warehouses[home], index);
+        let (after, ending) = self.closes.get(&key, || {
+            let mut warehouse = Warehouse::clone(&self.warehouses.get(state.warehouses[home]));
+            let script = self.script(&warehouse.sessions[session].load);
+            let Ok(script) = &*script else { return None };
+            let plans = self.known_plans();
+            let outside = Outside {
+                object: &|claim| self.object(state.case, state.collected, claim),
+                plans: &plans,
+            };
+            let ending = match warehouse.close(session, script, &outside) {
+                Ok(()) => Ending::Committed(script.row.clone()),
+                Err(outcome) => Ending::of(outcome),
+            };
+            Some((self.warehouses.id(warehouse), self.endings.id(ending)))
+        })?;
+        next.warehouses[home] = after;
         Some((next, ending))
     }
 
@@ -504,9 +583,8 @@ impl Loading {
     }
 
     fn lowest(&self, state: &State) -> Offset {
-        let homes: BTreeSet<usize> = (0..self.crew()).map(|loader| self.home(loader)).collect();
-        let at = homes.into_iter().map(|home| {
-            let warehouse = self.warehouses.get(state.warehouses[home]);
+        let at = self.homes.iter().map(|home| {
+            let warehouse = self.warehouses.get(state.warehouses[*home]);
             warehouse.position(Partition(0)).map_or(Offset(0), |at| at.next)
         });
         at.min().unwrap_or(Offset(0))
@@ -523,46 +601,13 @@ impl Loading {
         let owners: Vec<u8> = now.sessions.iter().filter_map(|session| session.owner).collect();
         next.warehouses[0] = self.warehouses.id(warehouse);
         for owner in owners {
-            self.put_loader(&mut next, owner, Happening::Ended(Ending::Retry));
+            self.put_loader(&mut next, owner, self.lost());
         }
         Some(next)
     }
 }
 
 impl Loader {
-    fn on(&mut self, claims: &Table<Claim>, happening: Happening) {
-        let mut actions = Vec::new();
-        let (now_ms, event) = match happening {
-            Happening::Signal(partition, index, claim) => {
-                self.cursors[usize::from(partition)] = Some(index + 1);
-                let event = Event::Signal {
-                    partition: Partition(i32::from(partition)),
-                    offset: Offset(i64::from(index)),
-                    claim: claims.get(claim),
-                };
-                (0, event)
-            }
-            Happening::State(read) => {
-                self.asks = false;
-                (0, read.map_or_else(Event::StateFailed, Event::State))
-            }
-            Happening::Tick => {
-                self.wakes = false;
-                (LATER_MS, Event::Tick)
-            }
-            Happening::Begun => {
-                self.load = Some(Begun::Yes);
-                return;
-            }
-            Happening::Ended(ending) => {
-                self.load = None;
-                (0, Event::Loaded(ending.outcome()))
-            }
-        };
-        self.machine.step(now_ms, event, &mut actions);
-        self.carry_out(actions);
-    }
-
     fn carry_out(&mut self, actions: Vec<Action>) {
         let mut open: std::collections::VecDeque<Action> = actions.into();
         while let Some(action) = open.pop_front() {
@@ -593,18 +638,15 @@ impl Scenario for Loading {
     fn beginnings(&self) -> Vec<State> {
         let warehouse = self.warehouses.id(Warehouse::new(self.bounds.mode));
         (0u32..)
-            .zip(&self.cases)
-            .map(|(case, what)| {
-                let loader = self.loaders.id(self.fresh(what));
-                State {
-                    case,
-                    loaders: [loader; 2],
-                    warehouses: [warehouse; 2],
-                    backup: None,
-                    collected: -1,
-                    restored: false,
-                    left: self.bounds.faults,
-                }
+            .zip(&self.newborn)
+            .map(|(case, loader)| State {
+                case,
+                loaders: [*loader; 2],
+                warehouses: [warehouse; 2],
+                backup: None,
+                collected: -1,
+                restored: false,
+                left: self.bounds.faults,
             })
             .collect()
     }
@@ -649,8 +691,7 @@ impl Scenario for Loading {
                 steps.push(Step::Restart(number));
             }
         }
-        let homes: BTreeSet<usize> = (0..self.crew()).map(|loader| self.home(loader)).collect();
-        for home in homes {
+        for home in self.homes.iter().copied() {
             let warehouse = self.warehouses.get(state.warehouses[home]);
             let home = u8::try_from(home).unwrap_or(u8::MAX);
             for (index, session) in (0u8..).zip(&warehouse.sessions) {
@@ -678,17 +719,16 @@ impl Scenario for Loading {
             Step::Deliver(loader, partition) => {
                 let at = self.loaders.get(state.loaders[usize::from(loader)]);
                 let index = at.cursors[usize::from(partition)]?;
-                let claim = &self.cases[state.case as usize].logs[usize::from(partition)][usize::from(index)];
-                let claim = self.claims.id(Claim::clone(claim));
+                let claim = self.logs[state.case as usize][usize::from(partition)][usize::from(index)];
                 self.put_loader(&mut next, loader, Happening::Signal(partition, index, claim));
             }
             Step::ReadState(loader) => {
-                let warehouse = self.warehouses.get(state.warehouses[self.home(loader)]);
-                self.put_loader(&mut next, loader, Happening::State(warehouse.state()));
+                let warehouse = state.warehouses[self.home(loader)];
+                self.put_loader(&mut next, loader, Happening::State(warehouse));
             }
             Step::Tick(loader) => self.put_loader(&mut next, loader, Happening::Tick),
-            Step::Begin(loader) => return self.begin(state, loader),
-            Step::Open(loader) => return self.open(state, loader),
+            Step::Begin(loader) => return self.session_step(state, loader, &self.begins, Loading::begin),
+            Step::Open(loader) => return self.session_step(state, loader, &self.opens, Loading::open),
             Step::Commit(loader) => {
                 let home = self.home(loader);
                 let session = self.warehouses.get(state.warehouses[home]).session_of(loader)?;
@@ -699,18 +739,14 @@ impl Scenario for Loading {
             Step::Lose(loader) => {
                 next.left.losses -= 1;
                 self.orphan(&mut next, loader);
-                self.put_loader(&mut next, loader, Happening::Ended(Ending::Retry));
+                self.put_loader(&mut next, loader, self.lost());
             }
             Step::Crash(loader) => {
                 next.left.crashes -= 1;
                 self.orphan(&mut next, loader);
-                let fresh = self.fresh(&self.cases[state.case as usize]);
-                next.loaders[usize::from(loader)] = self.loaders.id(fresh);
+                next.loaders[usize::from(loader)] = self.newborn[state.case as usize];
             }
-            Step::Restart(loader) => {
-                let fresh = self.fresh(&self.cases[state.case as usize]);
-                next.loaders[usize::from(loader)] = self.loaders.id(fresh);
-            }
+            Step::Restart(loader) => next.loaders[usize::from(loader)] = self.newborn[state.case as usize],
             Step::Land(home, session) => return Some(self.close(state, usize::from(home), usize::from(session))?.0),
             Step::Abort(home, session) => {
                 let slot = &mut next.warehouses[usize::from(home)];

@@ -8,14 +8,14 @@ use common::claim::{Claim, Kind};
 use common::ids::Offset;
 use common::invariants;
 
-use super::{Spolting, State, life_of};
+use super::{Spolting, State, Target, life_of};
 use crate::records::lineage;
 
 impl Spolting {
     /// I1 for every claim that some loader has not applied yet.
     pub(super) fn untrue(&self, state: &State) -> Option<String> {
         let lowest = self.standings(state).map(|(_, at)| at).min().flatten();
-        self.truths.get((state.pattern, state.log, state.store, lowest), || {
+        self.truths.get(&(state.pattern, state.log, state.store, lowest), || {
             let store = self.stores.get(state.store);
             self.logs.get(state.log).iter().find_map(|claim| {
                 let claim = self.claims.get(*claim);
@@ -55,7 +55,7 @@ impl Spolting {
         if state.damaged {
             return None;
         }
-        self.chains.get(state.log, || {
+        self.chains.get(&state.log, || {
             let claims = self.claims_of(&self.logs.get(state.log));
             (0..2).find_map(|life| {
                 invariants::chain(&claims, &lineage(life, 0))
@@ -66,39 +66,45 @@ impl Spolting {
     }
 
     pub(super) fn miscounted(&self, state: &State) -> Option<String> {
-        let gaps = self.logs.get(state.log);
-        let gaps: Vec<Arc<Claim>> = gaps
+        let mut targets = state.targets.iter().take(self.bounds.targets);
+        targets.find_map(|target| {
+            let key = (state.pattern, state.log, *target);
+            self.counts.get(&key, || self.miscounted_by(state, target))
+        })
+    }
+
+    fn miscounted_by(&self, state: &State, target: &Target) -> Option<String> {
+        let log = self.logs.get(state.log);
+        let gaps: Vec<Arc<Claim>> = log
             .iter()
             .map(|claim| self.claims.get(*claim))
             .filter(|claim| claim.kind == Kind::Gap)
             .collect();
-        state.targets.iter().take(self.bounds.targets).find_map(|target| {
-            let at = target.at?;
-            let life = at.incarnation.0;
-            let applied: BTreeMap<Offset, usize> = (0i64..8)
-                .map(|offset| {
-                    (
-                        Offset(offset),
-                        usize::from((target.applied[life as usize] >> (offset * 2)) & 3),
-                    )
-                })
-                .filter(|(_, times)| *times > 0)
-                .collect();
-            let origin = self.origin(state, life)?;
-            let mut with_rows = self
-                .records(state, life_of(&origin))
-                .offsets(0, origin.start, Offset(i64::MAX));
-            // What an operator gave up is lost with his word; what was claimed all the same is welcome.
-            with_rows.retain(|offset| {
-                let given_up = gaps
-                    .iter()
-                    .any(|gap| gap.incarnation.0 == life && gap.start <= *offset && *offset < gap.next);
-                !given_up || applied.contains_key(offset)
-            });
-            invariants::exactly_once(&applied, &with_rows, at.next)
-                .err()
-                .map(|broken| broken.evidence)
-        })
+        let at = target.at?;
+        let life = at.incarnation.0;
+        let applied: BTreeMap<Offset, usize> = (0i64..8)
+            .map(|offset| {
+                (
+                    Offset(offset),
+                    usize::from((target.applied[life as usize] >> (offset * 2)) & 3),
+                )
+            })
+            .filter(|(_, times)| *times > 0)
+            .collect();
+        let origin = self.origin(state, life)?;
+        let mut with_rows = self
+            .records(state, life_of(&origin))
+            .offsets(0, origin.start, Offset(i64::MAX));
+        // What an operator gave up is lost with his word; what was claimed all the same is welcome.
+        with_rows.retain(|offset| {
+            let given_up = gaps
+                .iter()
+                .any(|gap| gap.incarnation.0 == life && gap.start <= *offset && *offset < gap.next);
+            !given_up || applied.contains_key(offset)
+        });
+        invariants::exactly_once(&applied, &with_rows, at.next)
+            .err()
+            .map(|broken| broken.evidence)
     }
 
     pub(super) fn origin(&self, state: &State, incarnation: u32) -> Option<Arc<Claim>> {
@@ -109,16 +115,19 @@ impl Spolting {
 
     /// Where the log ends, if it speaks of the present life of the topic.
     pub(super) fn reach(&self, state: &State) -> Option<Position> {
-        let log = self.logs.get(state.log);
-        let claims = log.iter().map(|claim| self.claims.get(*claim));
-        let end = claims
-            .filter(|claim| claim.kind != Kind::Horizon)
-            .map(|claim| Position {
-                incarnation: claim.incarnation,
-                next: claim.next,
-            });
-        let end = end.max()?;
-        let origin = self.origin(state, end.incarnation.0);
-        (origin.map_or(0, |origin| life_of(&origin)) == state.life).then_some(end)
+        let reach = self.reaches.get(&state.log, || {
+            let log = self.logs.get(state.log);
+            let claims = log.iter().map(|claim| self.claims.get(*claim));
+            let end = claims
+                .filter(|claim| claim.kind != Kind::Horizon)
+                .map(|claim| Position {
+                    incarnation: claim.incarnation,
+                    next: claim.next,
+                });
+            let end = end.max()?;
+            let origin = self.origin(state, end.incarnation.0);
+            Some((end, origin.map_or(0, |origin| life_of(&origin))))
+        });
+        reach.filter(|(_, life)| *life == state.life).map(|(end, _)| end)
     }
 }
