@@ -153,6 +153,31 @@ pub fn order<K: Ord + fmt::Debug>(
     }
 }
 
+/// I6 Order, of values that a source leaves out because they did not change (rule 25): the surviving row of a key has the key's last
+/// real value. `survivors` maps a key to who wrote its row's value, `None` where the row has none that was ever written; `last` to who
+/// wrote the last real value since the key's last delete, `None` where there is none.
+///
+/// # Errors
+/// With the first key whose row has another value.
+pub fn values<K: Ord + fmt::Debug>(
+    survivors: &BTreeMap<K, Option<(Offset, u16)>>,
+    last: &BTreeMap<K, Option<(Offset, u16)>>,
+) -> Result<(), Violation> {
+    let wrong = survivors
+        .iter()
+        .find(|(key, value)| value.is_none() || last.get(key) != Some(*value));
+    match wrong {
+        None => Ok(()),
+        Some((key, value)) => broken(
+            "I6 order",
+            format!(
+                "key {key:?} has the value of {value:?}, the last real one is {:?}",
+                last.get(key).copied().flatten()
+            ),
+        ),
+    }
+}
+
 /// I7 Forward schema: no column of the earlier plan is missing from the later one.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use common::ids::Offset;
 use common::plan::{Plan, PlanId};
 
 use crate::load::Case;
-use crate::records::{Record, Records, lineage, plans, seal};
+use crate::records::{Record, Records, lacks_values, lineage, plans, seal};
 
 /// Which logs.
 #[derive(Debug, Clone, Copy)]
@@ -55,10 +55,23 @@ pub fn logs(records: &Records, logs: Logs) -> Vec<Vec<Claim>> {
 }
 
 fn case(records: &[Records], log: Vec<Claim>, damaged: bool) -> Case {
+    // A truncate takes the values before it away.
+    let lacking = |records: &Records| {
+        let truncates = records
+            .visible(Offset(0), records.end())
+            .filter(|(_, record)| *record == Record::Truncate)
+            .map(|(offset, _)| offset);
+        let ends: Vec<Offset> = truncates.chain([records.end()]).collect();
+        let starts = std::iter::once(Offset(0)).chain(ends.iter().copied());
+        starts
+            .zip(&ends)
+            .any(|(start, end)| lacks_values(&records.rows((0, 0), start, *end).into_iter().collect()))
+    };
     Case {
         records: vec![records.to_vec()],
         logs: vec![log.into_iter().map(Arc::new).collect()],
         damaged,
+        lacking: records.iter().any(lacking),
     }
 }
 
@@ -180,6 +193,7 @@ pub fn two_partitions(one: &Records, other: &Records, bounds: Logs) -> Vec<Case>
                 records: vec![vec![one.clone()], vec![other.clone()]],
                 logs: vec![arcs(log.clone()), arcs(moved(second))],
                 damaged: false,
+                lacking: false,
             });
         }
     }
@@ -187,7 +201,7 @@ pub fn two_partitions(one: &Records, other: &Records, bounds: Logs) -> Vec<Case>
 }
 
 /// Records by a word: `a` and further lower-case letters put that key, upper-case ones delete it, `>` moves the first key to the
-/// second, `.` makes no row, `!` truncates, `-` is a hole.
+/// second, `1` and further digits put the keys `a` and further and leave their value out, `.` makes no row, `!` truncates, `-` is a hole.
 #[must_use]
 pub fn records(word: &str) -> Records {
     let key = |letter: char| u8::try_from(u32::from(letter) - u32::from('a')).unwrap_or(0);
@@ -196,6 +210,7 @@ pub fn records(word: &str) -> Records {
         '!' => Record::Truncate,
         '.' => Record::Bare,
         '>' => Record::Move(0, 1),
+        '1'..='9' => Record::Unchanged(u8::try_from(u32::from(letter) - u32::from('1')).unwrap_or(0)),
         'A'..='Z' => Record::Delete(key(letter.to_ascii_lowercase())),
         letter => Record::Put(key(letter)),
     };

@@ -41,6 +41,8 @@ pub trait Scenario: Send + Sync + 'static {
         Self: Sized;
     /// Whether all there was to do is done, or stands still for a reason that the scenario allows.
     fn is_finished(&self, state: &Self::State) -> bool;
+    /// Whether every fault that may happen has happened, as often as it may.
+    fn is_spent(&self, state: &Self::State) -> bool;
     /// The beginning in words.
     fn opening(&self, state: &Self::State) -> Vec<String>;
     /// A step in words.
@@ -94,6 +96,11 @@ pub struct Findings {
     pub seconds: f64,
     /// How many states are finished; 0 when the graph was not collected.
     pub finished: usize,
+    /// How many states are finished although every fault that may happen has happened, as often as it may; 0 when the graph was not
+    /// collected.
+    pub recovered: usize,
+    /// Explorations in which there is no such state: their bounds promise more than they hold.
+    pub idle: usize,
     /// From how many states nobody can finish.
     pub stuck: usize,
     /// What is broken, one for each law.
@@ -107,6 +114,8 @@ impl Findings {
         self.depth = self.depth.max(other.depth);
         self.seconds += other.seconds;
         self.finished += other.finished;
+        self.recovered += other.recovered;
+        self.idle += other.idle;
         self.stuck += other.stuck;
         self.counterexamples.extend(other.counterexamples);
     }
@@ -141,7 +150,7 @@ impl<S: Scenario> Model for Watched<S> {
         if let Some(graph) = &self.graph {
             FROM.set(print(state));
             if self.scenario.is_finished(state) {
-                graph.finished(FROM.get());
+                graph.finished(FROM.get(), self.scenario.is_spent(state));
             }
         }
         if self.stops.is_none_or(|law| self.holds(law, state)) {
@@ -211,6 +220,8 @@ pub fn explore<S: Scenario>(scenario: S, manner: Manner) -> Findings {
         depth: checker.max_depth(),
         seconds: 0.0,
         finished: 0,
+        recovered: 0,
+        idle: 0,
         stuck: 0,
         counterexamples: Vec::new(),
     };
@@ -230,6 +241,8 @@ pub fn explore<S: Scenario>(scenario: S, manner: Manner) -> Findings {
         let walk = graph.walk(&first);
         findings.stuck = walk.stuck;
         findings.finished = walk.finished;
+        findings.recovered = graph.recovered();
+        findings.idle = usize::from(findings.recovered == 0);
         if walk.stuck > 0 {
             let evidence = format!("from here (and from {} states in all) nobody can finish", walk.stuck);
             let way = retrace(&*scenario, &walk.way);

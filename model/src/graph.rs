@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use ahash::RandomState;
@@ -39,6 +40,7 @@ type Numbers = HashMap<u64, u32, BuildHasherDefault<Plain>>;
 pub struct Graph {
     edges: Vec<Mutex<Vec<(u64, u64)>>>,
     finished: Mutex<Vec<u64>>,
+    recovered: AtomicUsize,
 }
 
 impl Default for Graph {
@@ -46,6 +48,7 @@ impl Default for Graph {
         Graph {
             edges: (0..SHARDS).map(|_| Mutex::default()).collect(),
             finished: Mutex::default(),
+            recovered: AtomicUsize::new(0),
         }
     }
 }
@@ -71,9 +74,16 @@ impl Graph {
             .push((from, to));
     }
 
-    /// A state in which all is done.
-    pub fn finished(&self, print: u64) {
+    /// A state in which all is done; `recovered` if that is so after every fault.
+    pub fn finished(&self, print: u64, recovered: bool) {
+        self.recovered.fetch_add(usize::from(recovered), Ordering::Relaxed);
         self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(print);
+    }
+
+    /// How many states are finished after every fault.
+    #[must_use]
+    pub fn recovered(&self) -> usize {
+        self.recovered.load(Ordering::Relaxed)
     }
 
     /// Walks backwards from the finished states.
@@ -208,7 +218,7 @@ mod tests {
         for (from, to) in [(1, 2), (2, 3), (2, 4), (4, 5), (5, 4)] {
             graph.edge(from, to);
         }
-        graph.finished(3);
+        graph.finished(3, false);
         let walk = graph.walk(&[1]);
         assert_eq!((walk.stuck, walk.finished), (2, 1));
         assert_eq!(walk.way, [1, 2, 4]);
@@ -220,7 +230,7 @@ mod tests {
         for (from, to) in [(1, 2), (2, 1), (2, 3)] {
             graph.edge(from, to);
         }
-        graph.finished(3);
+        graph.finished(3, false);
         assert_eq!(graph.walk(&[1]).stuck, 0);
     }
 }

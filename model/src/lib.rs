@@ -11,10 +11,12 @@
 //! | [`cases`] | all small signal logs |
 //! | [`records`] | upstream records, their rows, claims about them |
 //! | [`warehouse`] | a small warehouse that runs the loader's script |
+//! | [`stage`] | the loader's statements about left-out values, word for word |
 //! | [`explore`] | one exploration by stateright |
 //! | [`graph`] | the walk backwards that judges I9 |
 //! | [`intern`] | small states out of large parts |
 //! | [`runs`] | the runs and their bounds, and which mutant each must find |
+//! | [`slips`] | rule 25 got wrong on purpose |
 #![cfg(feature = "drills")]
 
 pub mod cases;
@@ -25,4 +27,6 @@ pub mod intern;
 pub mod load;
 pub mod records;
 pub mod runs;
+pub mod slips;
+pub mod stage;
 pub mod warehouse;

@@ -26,6 +26,7 @@ use redshift_spolt::load::{Action, Event, Machine};
 use crate::explore::{Law, Scenario};
 use crate::intern::{Id, Memo, Table};
 use crate::records::{self, BUCKET, REGION, Record, Records, Row, TOPIC};
+use crate::stage::SCHEMA;
 use crate::warehouse::{Outside, Prepared, Session, Warehouse, wrong_rows};
 
 /// Later than every wish to be woken: ticks say this, everything else happens at 0.
@@ -40,6 +41,8 @@ pub struct Case {
     pub logs: Vec<Vec<Arc<Claim>>>,
     /// A claim was taken out of the log: loaders may stop at the gap.
     pub damaged: bool,
+    /// Some value was left out that is nowhere to be had: loaders may stop there.
+    pub lacking: bool,
 }
 
 impl Case {
@@ -91,6 +94,8 @@ pub struct Bounds {
     pub homes: Vec<u8>,
     /// Faults.
     pub faults: Faults,
+    /// What is wrong with every script on purpose, to see that it is found.
+    pub alter: Option<fn(&mut Script)>,
 }
 
 /// Scenario of part B.
@@ -113,11 +118,23 @@ pub struct Loading {
     endings: Table<Ending>,
     scripts: Memo<Prepared, Arc<Result<Script, Failure>>>,
     events: Memo<(Id<Loader>, Happening), Id<Loader>>,
-    begins: Memo<(u8, Id<Loader>, Id<Warehouse>), Option<(Id<Loader>, Id<Warehouse>)>>,
-    opens: Memo<(u8, Id<Loader>, Id<Warehouse>), Option<(Id<Loader>, Id<Warehouse>)>>,
-    closes: Memo<(u32, i8, Id<Warehouse>, u8), Option<(Id<Warehouse>, Id<Ending>)>>,
+    begins: Memo<At, Left>,
+    opens: Memo<At, Left>,
+    closes: Memo<Closing, Closed>,
     verdicts: Memo<(u32, Id<Warehouse>), Option<Broken>>,
 }
+
+/// Which loader, the loader, and its warehouse.
+type At = (u8, Id<Loader>, Id<Warehouse>);
+
+/// Which case, how far its objects are collected, the warehouse, and which of its sessions ends.
+type Closing = (u32, i8, Id<Warehouse>, u8);
+
+/// The warehouse when the session has ended, and how it did; `None` when it cannot.
+type Closed = Option<(Id<Warehouse>, Id<Ending>)>;
+
+/// Where a step leaves a loader and its warehouse; `None` when it cannot be taken.
+type Left = Option<(Id<Loader>, Id<Warehouse>)>;
 
 /// A law that is broken, and what shows it.
 type Broken = (&'static str, String);
@@ -265,7 +282,7 @@ impl Loading {
             newborn: Vec::new(),
             target: Target {
                 table: TableName {
-                    schema: "s".to_owned(),
+                    schema: SCHEMA.to_owned(),
                     name: TOPIC.to_owned(),
                 },
                 state_schema: "spolt".to_owned(),
@@ -325,7 +342,10 @@ impl Loading {
                 region: REGION,
                 now_ms: 0,
             };
-            let script = compile(&self.target, &facts);
+            let mut script = compile(&self.target, &facts);
+            if let (Ok(script), Some(alter)) = (&mut script, self.bounds.alter) {
+                alter(script);
+            }
             if let Ok(Some(plan)) = script.as_ref().map(|script| script.plan.clone()) {
                 let mut all = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
                 Arc::make_mut(&mut all).insert(plan.id(), plan);
@@ -479,18 +499,18 @@ impl Loading {
         &self,
         state: &State,
         loader: u8,
-        known: &Memo<(u8, Id<Loader>, Id<Warehouse>), Option<(Id<Loader>, Id<Warehouse>)>>,
-        take: fn(&Loading, u8, Id<Loader>, Id<Warehouse>) -> Option<(Id<Loader>, Id<Warehouse>)>,
+        known: &Memo<At, Left>,
+        take: fn(&Loading, At) -> Left,
     ) -> Option<State> {
         let mut next = *state;
         let (home, slot) = (self.home(loader), usize::from(loader));
         let (of, at) = (state.loaders[slot], state.warehouses[home]);
-        let after = known.get(&(loader, of, at), || take(self, loader, of, at));
+        let after = known.get(&(loader, of, at), || take(self, (loader, of, at)));
         (next.loaders[slot], next.warehouses[home]) = after?;
         Some(next)
     }
 
-    fn begin(&self, loader: u8, of: Id<Loader>, at: Id<Warehouse>) -> Option<(Id<Loader>, Id<Warehouse>)> {
+    fn begin(&self, (loader, of, at): At) -> Left {
         let Some(Begun::Not(load, row)) = &self.loaders.get(of).load else {
             return None;
         };
@@ -522,7 +542,7 @@ impl Loading {
         Some((self.tell_loader(of, Happening::Begun), self.warehouses.id(warehouse)))
     }
 
-    fn open(&self, loader: u8, of: Id<Loader>, at: Id<Warehouse>) -> Option<(Id<Loader>, Id<Warehouse>)> {
+    fn open(&self, (loader, of, at): At) -> Left {
         let mut warehouse = Warehouse::clone(&self.warehouses.get(at));
         let session = warehouse.session_of(loader)?;
         let script = self.script(&warehouse.sessions[session].load);
@@ -808,10 +828,16 @@ impl Scenario for Loading {
                 at.map(|at| (at.incarnation.0, at.next)) == Some(case.end(index))
             });
             let alarm = self.loaders.get(state.loaders[usize::from(number)]).alarm;
-            // A gap that was made from outside, or objects that a restored warehouse misses, are for a person to mend.
-            let excused = alarm && (case.damaged || (state.restored && state.collected > 0));
+            // A gap that was made from outside, a value that is nowhere to be had, or objects that a restored warehouse misses, are for a
+            // person to mend.
+            let lacking = case.lacking && self.bounds.mode == Mode::Upsert;
+            let excused = alarm && (case.damaged || lacking || (state.restored && state.collected > 0));
             warehouse.sessions.is_empty() && (applied || excused)
         })
+    }
+
+    fn is_spent(&self, state: &State) -> bool {
+        state.left == Faults::default()
     }
 
     fn opening(&self, state: &State) -> Vec<String> {

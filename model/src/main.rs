@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use model::explore::{Findings, Manner};
 use model::runs::{Depth, HUNTS, RUNS};
+use model::slips::{SLIPS, Slip};
 
 /// Explores the protocol as the daemons implement it, and every known way of getting it wrong.
 #[derive(Parser)]
@@ -39,8 +40,10 @@ fn main() -> ExitCode {
             progress: true,
         };
         let depth = if arguments.deep { Depth::Deep } else { Depth::Quick };
-        println!("| run | unique states | depth | seconds | finished | verdict | bounds (deep) |");
-        println!("|---|---|---|---|---|---|---|");
+        println!(
+            "| run | unique states | depth | seconds | states/s | finished | after every fault | verdict | bounds (deep) |"
+        );
+        println!("|---|---|---|---|---|---|---|---|---|");
         let mut sum = Findings::default();
         for run in RUNS.iter().filter(|run| chosen(run.name)) {
             let found = (run.explore)(depth, manner);
@@ -48,10 +51,11 @@ fn main() -> ExitCode {
             for example in &found.counterexamples {
                 println!("{example}");
             }
-            sound &= found.counterexamples.is_empty();
+            sound &= found.counterexamples.is_empty() && found.idle == 0;
             sum.add(found);
         }
         println!("{} |", line("all", &sum));
+        println!("memory at its peak: {} MiB", peak_mib());
     }
     for hunt in &HUNTS {
         let name = hunt.name();
@@ -70,7 +74,25 @@ fn main() -> ExitCode {
         }
         sound &= found_any(&findings, hunt.law);
     }
+    for slip in SLIPS.iter().filter(|_| arguments.mutant.is_none() && chosen("slips")) {
+        let (findings, found) = slip.run();
+        let (states, seconds) = (findings.states, findings.seconds);
+        println!("\n{}: {} ({states} states, {seconds:.1} s)", slip.words, Slip::BOUNDS);
+        match &found {
+            Some(example) => println!("{example}"),
+            None => println!("  =>  NOT FOUND, though it must break {}", slip.law),
+        }
+        sound &= found.is_some();
+    }
     if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Memory of this process at its peak, as Linux counts it; 0 elsewhere.
+fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
 }
 
 fn found_any(findings: &Findings, law: &str) -> bool {
@@ -79,11 +101,17 @@ fn found_any(findings: &Findings, law: &str) -> bool {
 
 fn line(name: &str, found: &Findings) -> String {
     let verdict = match found.counterexamples.first() {
+        None if found.idle > 0 => format!("{} parts never end after every fault", found.idle),
         None => "holds".to_owned(),
         Some(example) => format!("{} broken", example.law),
     };
     format!(
-        "| {name} | {} | {} | {:.1} | {} | {verdict} |",
-        found.states, found.depth, found.seconds, found.finished
+        "| {name} | {} | {} | {:.1} | {:.0} | {} | {} | {verdict} |",
+        found.states,
+        found.depth,
+        found.seconds,
+        found.states as f64 / found.seconds.max(0.001),
+        found.finished,
+        found.recovered
     )
 }

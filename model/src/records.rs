@@ -32,8 +32,24 @@ pub enum Record {
     Delete(u8),
     /// A row changes its key: two rows of one offset (rule 7).
     Move(u8, u8),
+    /// A row changes, and its value is left out because it did not (rule 25).
+    Unchanged(u8),
     /// All rows of the table go: a claim of its own (rule 26).
     Truncate,
+}
+
+/// The one column of a row beside its key, of which a source may leave out what did not change. Every record that has it writes another
+/// value, so that a value is named by its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Value {
+    /// What the row's own record wrote.
+    Own,
+    /// What an earlier record wrote, as [`writer`] numbers it.
+    Of(Offset, u16),
+    /// Left out, and the row says so.
+    LeftOut,
+    /// NULL, which no record wrote.
+    Null,
 }
 
 /// A row of an object.
@@ -51,6 +67,8 @@ pub struct Row {
     pub key: u8,
     /// Whether it says that the key's row goes.
     pub delete: bool,
+    /// Its value.
+    pub value: Value,
 }
 
 /// The records of one life of one partition, by offset.
@@ -97,12 +115,17 @@ impl Records {
                 seq,
                 key,
                 delete,
+                value: Value::Own,
             };
             match record {
                 Record::Hole | Record::Bare | Record::Truncate => {}
                 Record::Put(key) => rows.push(row(0, key, false)),
                 Record::Delete(key) => rows.push(row(0, key, true)),
                 Record::Move(from, to) => rows.extend([row(0, from, true), row(1, to, false)]),
+                Record::Unchanged(key) => rows.push(Row {
+                    value: Value::LeftOut,
+                    ..row(0, key, false)
+                }),
             }
         }
         rows
@@ -125,6 +148,7 @@ impl Records {
             Record::Put(key) => format!("{offset} put {}", name(*key)),
             Record::Delete(key) => format!("{offset} delete {}", name(*key)),
             Record::Move(from, to) => format!("{offset} move {} to {}", name(*from), name(*to)),
+            Record::Unchanged(key) => format!("{offset} put {} but its value", name(*key)),
         };
         self.0.iter().enumerate().map(word).collect::<Vec<_>>().join(", ")
     }
@@ -144,6 +168,31 @@ pub fn last_changes(rows: &BTreeSet<Row>) -> BTreeMap<u8, Option<(Offset, u16)>>
         last.insert(row.key, (!row.delete).then_some(writer(row)));
     }
     last
+}
+
+/// The value of each key over rows in order of life, offset and place: who wrote the last one since the key's last delete. `None` where a
+/// row stands whose value is nowhere to be had, or nothing stands.
+#[must_use]
+pub fn last_values(rows: &BTreeSet<Row>) -> BTreeMap<u8, Option<(Offset, u16)>> {
+    let mut last = BTreeMap::new();
+    for row in rows {
+        match row.value {
+            _ if row.delete => last.insert(row.key, None),
+            Value::Own => last.insert(row.key, Some(writer(row))),
+            Value::Of(..) | Value::LeftOut | Value::Null => Some(*last.entry(row.key).or_insert(None)),
+        };
+    }
+    last
+}
+
+/// Whether some row, when it is the last one, has a value that is nowhere to be had.
+#[must_use]
+pub fn lacks_values(rows: &BTreeSet<Row>) -> bool {
+    let mut before = BTreeSet::new();
+    rows.iter().any(|row| {
+        before.insert(*row);
+        !row.delete && last_values(&before).get(&row.key) == Some(&None)
+    })
 }
 
 /// A row's writer as one number that grows over lives.
@@ -202,9 +251,11 @@ pub fn seal(
         .visible(start, next)
         .any(|(_, record)| record == Record::Truncate);
     let kind = if truncates { Kind::Truncate } else { batch.kind() };
+    let left_out = rows.iter().any(|row| row.value == Value::LeftOut);
     let mut claim = Claim {
         topic_id: Some(topic_id(life)),
         plan: Some(plan.clone()),
+        unchanged: left_out.then(|| VALUE.to_owned()).into_iter().collect(),
         ..batch.claim(kind, lineage, tail)
     };
     let digest = format!("{:016x}", print(&(&rows, &plan.0)));
@@ -249,11 +300,16 @@ fn column(name: &str, key: Option<u16>, default: Option<&str>) -> Column {
     }
 }
 
+/// The key column.
+pub const KEY: &str = "id";
+/// The column of [`Value`].
+pub const VALUE: &str = "text";
+
 /// Three plans: the first, one with a column more, and one that grew another way.
 #[must_use]
 pub fn plans() -> [Plan; 3] {
     let of = |more: &[Column]| Plan {
-        columns: [&[column("id", Some(0), None)], more].concat(),
+        columns: [&[column(KEY, Some(0), None), column(VALUE, None, None)], more].concat(),
     };
     [
         of(&[]),

@@ -41,10 +41,10 @@ pub struct Hunt {
 }
 
 /// Logs are taken so many at a time, so that what was seen of them can be forgotten.
-const CASES_AT_ONCE: usize = 100;
+const CASES_AT_ONCE: usize = 40;
 
 /// Explores loaders over many logs, part by part.
-fn loading(all: &[Case], bounds: &Bounds, manner: Manner) -> Findings {
+pub(crate) fn loading(all: &[Case], bounds: &Bounds, manner: Manner) -> Findings {
     let mut sum = Findings::default();
     for part in all.chunks(CASES_AT_ONCE) {
         sum.add(explore(Loading::new(part.to_vec(), bounds.clone()), manner));
@@ -55,18 +55,19 @@ fn loading(all: &[Case], bounds: &Bounds, manner: Manner) -> Findings {
     sum
 }
 
-const NO_FAULTS: Faults = Faults {
+pub(crate) const NO_FAULTS: Faults = Faults {
     crashes: 0,
     losses: 0,
     restores: 0,
     collections: 0,
 };
 
-fn bounds(mode: Mode, homes: &[u8], faults: Faults) -> Bounds {
+pub(crate) fn bounds(mode: Mode, homes: &[u8], faults: Faults) -> Bounds {
     Bounds {
         mode,
         homes: homes.to_vec(),
         faults,
+        alter: None,
     }
 }
 
@@ -79,6 +80,26 @@ fn one_table(mode: Mode, quick: &[&str], deep: &[&str], depth: Depth, manner: Ma
     };
     let words: Vec<_> = words.iter().map(|word| records(word)).collect();
     let all = cases::whole(&words, Logs { claims: 2, plans: 2 });
+    let mut sum = loading(&all, &bounds(mode, &[0, 0], faults), manner);
+    if depth == Depth::Deep {
+        let all = cases::whole(&words, Logs { claims: 3, plans: 1 });
+        let faults = Faults {
+            crashes: 1,
+            ..NO_FAULTS
+        };
+        sum.add(loading(&all, &bounds(mode, &[0, 0], faults), manner));
+    }
+    sum
+}
+
+fn left_out(mode: Mode, words: &[&str], plans: usize, depth: Depth, manner: Manner) -> Findings {
+    let words: Vec<_> = words.iter().map(|word| records(word)).collect();
+    let all = cases::whole(&words, Logs { claims: 2, plans });
+    let faults = Faults {
+        crashes: 1,
+        losses: u8::from(depth == Depth::Deep),
+        ..NO_FAULTS
+    };
     loading(&all, &bounds(mode, &[0, 0], faults), manner)
 }
 
@@ -129,11 +150,16 @@ fn zombies_all(depth: Depth, manner: Manner) -> Findings {
         ingest::Faults { doubles: 1, ..failure },
         ingest::Faults { revokes: 1, ..failure },
     ];
+    let three = [
+        ingest::Faults { crashes: 2, ..failure },
+        ingest::Faults { failures: 2, ..crash },
+    ];
     let parts: &[(&[&str], &[ingest::Faults])] = match depth {
         Depth::Quick => &[(&["ab", "-a"], &[crash, failure])],
         Depth::Deep => &[
             (&["ab", "-a", ".a", "a."], &two),
             (&["abc", "a-b", "-ab", ".ab", "a.b", "ab."], &[crash, failure]),
+            (&["ab", "-a"], &three),
         ],
     };
     let mut sum = Findings::default();
@@ -149,11 +175,12 @@ fn zombies_all(depth: Depth, manner: Manner) -> Findings {
 }
 
 /// Every run of the protocol as it is.
-pub const RUNS: [Run; 15] = [
+pub const RUNS: [Run; 16] = [
     Run {
         name: "A1 zombies",
         bounds: "2 spolts that may both own the partition, 2 patterns of 2 offsets, 1 crash or 1 unanswered PUT or signal (4 patterns, every \
-                 two of crash, unanswered, doubled, revoked; 6 patterns of 3 offsets, 1 crash or 1 unanswered)",
+                 two of crash, unanswered, doubled, revoked; 6 patterns of 3 offsets, 1 crash or 1 unanswered; 2 patterns of 2 offsets, 3 of \
+                 crash and unanswered)",
         explore: zombies_all,
     },
     Run {
@@ -192,17 +219,20 @@ pub const RUNS: [Run; 15] = [
     },
     Run {
         name: "A4 created anew",
-        bounds: "the upstream topic is created anew, 1 (2) operators send resets; 1 spolt, 2 offsets (1 crash)",
+        bounds: "the upstream topic is created anew, 1 operator sends a reset; 1 spolt, 2 offsets (3 offsets, with and without a hole)",
         explore: |depth, manner| {
             let faults = ingest::Faults {
                 recreations: 1,
-                operators: 1 + u8::from(depth == Depth::Deep),
-                crashes: u8::from(depth == Depth::Deep),
+                operators: 1,
                 ..NO_SPOLT_FAULTS
+            };
+            let upstream = match depth {
+                Depth::Quick => vec![lives(&["a", "-b"])],
+                Depth::Deep => vec![lives(&["ab", "-b"]), lives(&["a", "bab"]), lives(&["a-b", "ab"])],
             };
             let bounds = ingest::Bounds {
                 spolts: 1,
-                ..spolts(vec![lives(&["a", "-b"])], faults)
+                ..spolts(upstream, faults)
             };
             explore(Spolting::new(bounds), manner)
         },
@@ -244,7 +274,8 @@ pub const RUNS: [Run; 15] = [
     },
     Run {
         name: "B1 append",
-        bounds: "every log of 2 claims over 3 offsets, 2 plans, with and without a hole; 2 loaders, 1 crash (and 1 lost connection)",
+        bounds: "every log of 2 claims over 3 offsets, 2 plans, with and without a hole; 2 loaders, 1 crash (and 1 lost \
+                 connection; 3 claims, 1 plan, 1 crash)",
         explore: |depth, manner| one_table(Mode::Append, &["abc", "a-b"], &["abc", "a-b", "a.b"], depth, manner),
     },
     Run {
@@ -253,6 +284,20 @@ pub const RUNS: [Run; 15] = [
         explore: |depth, manner| {
             let deep = ["a>A", "ab>", "a!b", "aAa"];
             one_table(Mode::Upsert, &["a>A", "a!b"], &deep, depth, manner)
+        },
+    },
+    Run {
+        name: "B2b left out",
+        bounds: "1 plan (2); upsert and append; updates that leave out what did not change, before and behind deletes, truncates and changed \
+                 keys, with and without an earlier value",
+        explore: |depth, manner| {
+            let quick = ["aa1", "aA1", "1a1"];
+            let deep = ["aa1", "aA1", "1a1", "a1a", "a11", "ab1", "a!1", "a>2", "aa-1", "a1A1"];
+            let words: &[&str] = if depth == Depth::Deep { &deep } else { &quick };
+            let plans = deepen(depth, 1, 2);
+            let mut found = left_out(Mode::Upsert, words, plans, depth, manner);
+            found.add(left_out(Mode::Append, &words[..1], plans, depth, manner));
+            found
         },
     },
     Run {
@@ -348,16 +393,20 @@ pub const RUNS: [Run; 15] = [
     },
     Run {
         name: "B8 two partitions",
-        bounds: "two lineages in one table, logs of 2 claims each; 1 (2) loaders, 1 crash",
+        bounds: "two lineages in one table, logs of 2 claims each; 1 loader, 1 crash (and 1 lost connection; 2 loaders, no faults)",
         explore: |depth, manner| {
             let logs = Logs { claims: 2, plans: 1 };
             let all = cases::two_partitions(&records("ab"), &records("cd"), logs);
             let faults = Faults {
                 crashes: 1,
+                losses: u8::from(depth == Depth::Deep),
                 ..NO_FAULTS
             };
-            let homes: &[u8] = if depth == Depth::Deep { &[0, 0] } else { &[0] };
-            loading(&all, &bounds(Mode::Upsert, homes, faults), manner)
+            let mut sum = loading(&all, &bounds(Mode::Upsert, &[0], faults), manner);
+            if depth == Depth::Deep {
+                sum.add(loading(&all, &bounds(Mode::Upsert, &[0, 0], NO_FAULTS), manner));
+            }
+            sum
         },
     },
 ];
@@ -509,6 +558,22 @@ pub const HUNTS: [Hunt; 13] = [
     },
 ];
 
+/// Searches for a violation of a law, of which one is enough.
+pub(crate) fn search(
+    law: &'static str,
+    explore: impl FnOnce(Manner) -> Findings,
+) -> (Findings, Option<Counterexample>) {
+    let progress = law == PROGRESS;
+    let findings = explore(Manner {
+        threads: 1,
+        until: (!progress).then_some(law),
+        progress,
+    });
+    let of_law = |example: &&Counterexample| example.law == law;
+    let found = findings.counterexamples.iter().find(of_law).cloned();
+    (findings, found)
+}
+
 impl Hunt {
     /// Name of the mutant, as the drills have it.
     #[must_use]
@@ -521,19 +586,8 @@ impl Hunt {
     #[must_use]
     pub fn run(&self) -> (Findings, Option<Counterexample>) {
         switch_on(&[self.mutant]);
-        let progress = self.law == PROGRESS;
-        let findings = (self.explore)(Manner {
-            threads: 1,
-            until: (!progress).then_some(self.law),
-            progress,
-        });
+        let found = search(self.law, self.explore);
         switch_on(&[]);
-        let mut found = findings
-            .counterexamples
-            .iter()
-            .filter(|example| example.law == self.law)
-            .cloned();
-        let found = found.next();
-        (findings, found)
+        found
     }
 }

@@ -17,9 +17,11 @@ use redshift_spolt::load::outcome::meaning;
 use redshift_spolt::load::run::LoadPlan;
 use redshift_spolt::load::state::{State, TableRow};
 use redshift_spolt::load::statements::{Purpose, Script, Statement};
+use redshift_spolt::load::unchanged::{MARKS, marks_column};
 use runtime::port::{Answer, SqlFailure};
 
-use crate::records::{Row, writer};
+use crate::records::{Row, Value, writer};
+use crate::stage;
 
 /// What the rows of a target are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -291,10 +293,11 @@ impl Work<'_> {
         match statement.purpose {
             Purpose::FirstRows => return Ok(self.first_rows(load)),
             Purpose::ReadCatalog => return Ok(catalog_answer(&self.after.catalog)),
-            Purpose::CreateTarget => self.after.catalog = created(script),
+            Purpose::CreateTarget => self.after.catalog = created(script, &statement.sql),
             Purpose::AddColumn => {
                 let name = added(&statement.sql);
-                self.after.catalog.push(present(name, ColumnType::BigInt, true));
+                let ty = marks(&statement.sql).unwrap_or(ColumnType::BigInt);
+                self.after.catalog.push(present(name, ty, true));
             }
             Purpose::Copy => return self.copy(),
             Purpose::CountRows => {
@@ -312,6 +315,7 @@ impl Work<'_> {
                 self.stage
                     .retain(|row| trims.get(&row.partition).is_none_or(|below| row.offset >= *below));
             }
+            Purpose::FillUnchanged | Purpose::CountUnchanged => return Ok(self.left_out(&statement.sql)),
             Purpose::FindConflict => return Ok(self.conflict(statement.sql.contains("JOIN"))),
             Purpose::DeleteTarget => {
                 let keys: BTreeSet<u8> = self.stage.iter().map(|row| row.key).collect();
@@ -336,8 +340,6 @@ impl Work<'_> {
             | Purpose::ReadState
             | Purpose::FillDefault
             | Purpose::CreateStage
-            | Purpose::FillUnchanged
-            | Purpose::CountUnchanged
             | Purpose::Commit => {}
         }
         Ok(Answer::default())
@@ -377,6 +379,15 @@ impl Work<'_> {
             self.stage.extend(rows);
         }
         Ok(Answer::default())
+    }
+
+    /// What the source left out as unchanged, by the statement's own words.
+    fn left_out(&mut self, sql: &str) -> Answer {
+        let target: Vec<Row> = match &self.after.rows {
+            Rows::Last(rows) => rows.values().copied().collect(),
+            Rows::All(_) => Vec::new(),
+        };
+        stage::run(sql, &mut self.stage, &target)
     }
 
     /// A key that lies in two partitions: within the stage, or in stage and target.
@@ -427,7 +438,18 @@ impl Work<'_> {
                         *known = *row;
                     }
                 }
-                rows.extend(last.into_iter().filter(|(_, row)| !row.delete));
+                // Nothing in a target says that a value was left out: it is NULL there.
+                let kept = last.into_iter().filter(|(_, row)| !row.delete);
+                rows.extend(kept.map(|(key, row)| match row.value {
+                    Value::LeftOut => (
+                        key,
+                        Row {
+                            value: Value::Null,
+                            ..row
+                        },
+                    ),
+                    _ => (key, row),
+                }));
             }
         }
     }
@@ -474,16 +496,23 @@ impl Work<'_> {
 }
 
 /// The columns that CREATE TABLE makes: those of the plan, then the origin of each row.
-fn created(script: &Script) -> Vec<Present> {
+fn created(script: &Script, sql: &str) -> Vec<Present> {
     let plan = script.plan.clone().unwrap_or_default();
     let key = script.mode == Mode::Upsert;
     let data = plan
         .columns
         .iter()
         .map(|column| present(&column.name, column.ty, !(key && column.key.is_some())));
+    let marks = marks(sql).map(|ty| present(MARKS, ty, true));
     let meta = script.mode.meta_columns();
-    data.chain(meta.into_iter().map(|(name, ty)| present(name, ty, true)))
+    data.chain(marks)
+        .chain(meta.into_iter().map(|(name, ty)| present(name, ty, true)))
         .collect()
+}
+
+/// The type of the column of marks, if a statement makes one: only a changelog has it.
+fn marks(sql: &str) -> Option<ColumnType> {
+    sql.contains(&format!("\"{MARKS}\"")).then(|| marks_column().ty)
 }
 
 /// The name in `ALTER TABLE … ADD COLUMN "name" TYPE`.
@@ -546,22 +575,38 @@ pub fn wrong_rows(rows: &Rows, due: &BTreeSet<Row>) -> Option<String> {
                 let of = due.iter().filter(|row| (row.life, row.partition, row.seq) == place);
                 of.map(|row| row.offset.next()).max().unwrap_or(Offset(0))
             };
-            places.into_iter().find_map(|place| {
-                let here = |row: &&Row| (row.life, row.partition, row.seq) == place;
-                let applied: BTreeMap<Offset, usize> = rows
-                    .iter()
-                    .filter(|(row, _)| here(row))
-                    .map(|(row, times)| (row.offset, usize::from(*times)))
-                    .collect();
-                let with_rows: BTreeSet<Offset> = due.iter().filter(here).map(|row| row.offset).collect();
-                invariants::exactly_once(&applied, &with_rows, end(place))
-                    .err()
-                    .map(|violation| violation.evidence)
-            })
+            places
+                .into_iter()
+                .find_map(|place| {
+                    let here = |row: &&Row| (row.life, row.partition, row.seq) == place;
+                    let applied: BTreeMap<Offset, usize> = rows
+                        .iter()
+                        .filter(|(row, _)| here(row))
+                        .map(|(row, times)| (row.offset, usize::from(*times)))
+                        .collect();
+                    let with_rows: BTreeSet<Offset> = due.iter().filter(here).map(|row| row.offset).collect();
+                    invariants::exactly_once(&applied, &with_rows, end(place))
+                        .err()
+                        .map(|violation| violation.evidence)
+                })
+                .or_else(|| {
+                    let other = rows.keys().find(|row| !due.contains(row))?;
+                    Some(format!(
+                        "offset `{}` has a row that its record did not write",
+                        other.offset
+                    ))
+                })
         }
         Rows::Last(rows) => {
             let survivors = rows.iter().map(|(key, row)| (*key, writer(row))).collect();
+            let value = |row: &Row| match row.value {
+                Value::Own => Some(writer(row)),
+                Value::Of(offset, seq) => Some((offset, seq)),
+                Value::LeftOut | Value::Null => None,
+            };
+            let values = rows.iter().map(|(key, row)| (*key, value(row))).collect();
             invariants::order(&survivors, &crate::records::last_changes(due))
+                .and_then(|()| invariants::values(&values, &crate::records::last_values(due)))
                 .err()
                 .map(|violation| violation.evidence)
         }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use common::mutant::Mutant;
 use model::explore::{Findings, Manner};
 use model::runs::{Depth, HUNTS, RUNS};
+use model::slips::SLIPS;
 
 /// The least that the runs must see together: a scenario that lost its choices would still hold.
 const STATES_MIN: usize = 1_000_000;
@@ -21,12 +22,17 @@ fn the_protocol_holds_and_every_mutant_is_found() {
     for run in &RUNS {
         let found = (run.explore)(Depth::Quick, manner);
         println!(
-            "{}: {} states, depth {}, {:.1} s",
-            run.name, found.states, found.depth, found.seconds
+            "{}: {} states, depth {}, {:.1} s, {} finished after every fault",
+            run.name, found.states, found.depth, found.seconds, found.recovered
         );
         let told: Vec<String> = found.counterexamples.iter().map(ToString::to_string).collect();
         assert!(told.is_empty(), "{}:\n{}", run.name, told.join("\n"));
         assert!(found.finished > 0, "{}: nothing is ever finished", run.name);
+        assert_eq!(
+            found.idle, 0,
+            "{}: in some part nothing is ever finished after every fault",
+            run.name
+        );
         sum.add(found);
     }
     assert!(sum.states > STATES_MIN, "only {} states", sum.states);
@@ -37,6 +43,15 @@ fn the_protocol_holds_and_every_mutant_is_found() {
             found.is_some(),
             "{} went unnoticed in {} states",
             hunt.name(),
+            findings.states
+        );
+    }
+    for slip in &SLIPS {
+        let (findings, found) = slip.run();
+        assert!(
+            found.is_some(),
+            "`{}` went unnoticed in {} states",
+            slip.words,
             findings.states
         );
     }
