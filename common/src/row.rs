@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `row/settings.rs` | [`Settings`]: all that changes bytes, and its fingerprint |
 //! | `row/shape.rs` | which columns schemas make, and how a plan grows by them (protocol rule 7) |
+//! | `row/position.rs` | a field of Debezium's `source` as a column of every row (protocol rule 20) |
 //! | `row/program.rs` | schemas and a plan compiled into a flat list of cells |
 //! | `row/hot.rs` | the walk over integers, short texts, booleans and nulls |
 //! | `row/encoder.rs` | [`RowEncoder`]: the walk of a record, one per lineage |
@@ -13,6 +14,7 @@
 mod encoder;
 mod error;
 mod hot;
+mod position;
 mod program;
 mod reason;
 mod settings;

@@ -6,7 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use common::row::{Outcome, Problem, Reason};
+use common::row::{Outcome, PlanError, Problem, Reason, Settings};
 use support::debezium::{Line, Lineage, after_by_another_library, topic};
 
 const NULL: &str = common::csv::DEFAULT_NULL_MARKER;
@@ -215,4 +215,52 @@ fn rows_as_they_are_written() {
     insta::assert_snapshot!(String::from_utf8(lineage.out.clone()).unwrap());
     assert!(!lineage.out.is_empty() && lineage.out.ends_with(b"\n"));
     assert!(String::from_utf8_lossy(&lineage.out).contains(NULL));
+}
+
+#[test]
+fn every_row_carries_its_place_at_the_source_if_it_shall() {
+    let by = |field: &str| {
+        Lineage::with(Settings {
+            position: Some(field.to_owned()),
+            ..Settings::default()
+        })
+    };
+    let (mut deletes, mut last) = (0, 0);
+    for prefix in ["pgd", "pgc", "pgm"] {
+        let lines = topic(&format!("{prefix}.public.composite_key"));
+        let (mut lineage, mut without) = (by("lsn"), Lineage::default());
+        for line in &lines {
+            let (outcome, rows) = lineage.encode(line).unwrap();
+            let (_, plain) = without.encode(line).unwrap();
+            let Outcome::Rows(_) = outcome else { continue };
+            let place = line.value_decoded["datum"]["source"]["lsn"].as_i64().unwrap();
+            let at = META
+                + lineage
+                    .plan()
+                    .columns
+                    .iter()
+                    .position(|column| column.source == "source.lsn")
+                    .unwrap();
+            assert_eq!(lineage.plan().columns[at - META].name, "source_lsn");
+            for (mut row, plain) in rows.into_iter().zip(plain) {
+                deletes += usize::from(row[0].as_deref() == Some("d"));
+                assert_eq!(row.remove(at), Some(place.to_string()), "offset {}", line.offset);
+                assert_eq!(row, plain, "the rest is as it was");
+            }
+            last = last.max(place);
+        }
+    }
+    assert!(deletes > 0 && last > 0);
+    let lines = topic("pgd.public.composite_key");
+    for (field, wanted) in [("nowhere", "no field `source.nowhere`"), ("table", "type `VARCHAR`")] {
+        let refused = by(field).encode(&lines[0]).unwrap_err();
+        let Problem::Plan { error, .. } = &refused.problem else {
+            panic!("{refused}")
+        };
+        assert!(matches!(
+            error,
+            PlanError::NoPosition(_) | PlanError::PositionType { .. }
+        ));
+        assert!(refused.to_string().contains(wanted), "{refused}");
+    }
 }

@@ -289,6 +289,7 @@ impl Loading {
                 create_schemas: false,
                 mode: bounds.mode,
                 varchar: BTreeMap::new(),
+                order_by: None,
             },
             bounds,
             limits: Limits {
@@ -338,6 +339,7 @@ impl Loading {
                 known: known.and_then(|plan| plans.get(plan)),
                 table_row: prepared.row.as_ref(),
                 catalog: &prepared.catalog,
+                deleted: &[],
                 manifests: &manifests,
                 region: REGION,
                 now_ms: 0,

@@ -333,7 +333,12 @@ impl Work<'_> {
             Purpose::Checkpoint => return self.checkpoint(load, statement.sql.contains("AND \"next_offset\" = ")),
             Purpose::TableRow => return Ok(self.table_row(script, statement.sql.contains("AND \"serial\" = "))),
             Purpose::Ledger => return Ok(touched(load.claims())),
-            Purpose::CreateSchema
+            // No table of the model is ordered by a column.
+            Purpose::FindUnplaced
+            | Purpose::PassOver
+            | Purpose::Forget
+            | Purpose::Remember
+            | Purpose::CreateSchema
             | Purpose::Widen
             | Purpose::Begin
             | Purpose::Lock
@@ -362,6 +367,7 @@ impl Work<'_> {
                 plan: None,
                 partitions: None,
                 grown: Vec::new(),
+                order: None,
             });
             count += 1;
         }

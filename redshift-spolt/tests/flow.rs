@@ -242,6 +242,7 @@ fn bench() -> Bench {
         create_schemas: true,
         mode: Mode::Upsert,
         varchar: BTreeMap::new(),
+        order_by: None,
     };
     Bench {
         script,

@@ -361,6 +361,7 @@ fn an_added_partition_goes_on_by_itself_when_its_increase_is_in_force() {
             plan: None,
             partitions: Some(partitions),
             grown,
+            order: None,
         })
     };
     let table = row(1, vec![]).unwrap();

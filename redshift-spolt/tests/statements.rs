@@ -63,6 +63,7 @@ fn target(mode: Mode) -> Target {
         create_schemas: true,
         mode,
         varchar: BTreeMap::new(),
+        order_by: None,
     }
 }
 
@@ -73,6 +74,7 @@ fn row(plan: Option<&Plan>) -> TableRow {
         plan: plan.map(Plan::id),
         partitions: Some(6),
         grown: Vec::new(),
+        order: None,
     }
 }
 
@@ -88,6 +90,7 @@ fn compiled(mode: Mode, load: &LoadPlan, row: Option<&TableRow>, known: Option<&
         known,
         table_row: row,
         catalog,
+        deleted: &[],
         manifests: &manifests,
         region: "eu-central-1",
         now_ms: 1_700_000_000_000,
@@ -160,6 +163,39 @@ fn truncated() -> LoadPlan {
     load(vec![(Some(10), vec![bare(Kind::Truncate, 0, 10, 12)])])
 }
 
+/// Two partitions of a table that is ordered by the records' time, at its beginning or later.
+fn ordered(row: Option<&TableRow>) -> Script {
+    let (load, _) = eventful();
+    let plans = plans();
+    let manifests = vec![("lake".to_owned(), "raw/_manifests/main/L.json".to_owned()); load.groups.len()];
+    let known = narrow();
+    let mut catalog = narrow_catalog();
+    catalog.push(present("_kafka_timestamp", "timestamp without time zone", None));
+    let deleted: Vec<Present> = catalog
+        .iter()
+        .filter(|column| !matches!(column.name.as_str(), "note" | "at"))
+        .cloned()
+        .collect();
+    let began = row.is_some();
+    let facts = Facts {
+        load: &load,
+        load_id: "L",
+        plans: &plans,
+        known: began.then_some(&known),
+        table_row: row,
+        catalog: if began { &catalog } else { &[] },
+        deleted: if began { &deleted } else { &[] },
+        manifests: &manifests,
+        region: "eu-central-1",
+        now_ms: 1_700_000_000_000,
+    };
+    let target = Target {
+        order_by: Some("_kafka_timestamp".into()),
+        ..target(Mode::Upsert)
+    };
+    compile(&target, &facts).unwrap()
+}
+
 fn scripts() -> Vec<(&'static str, Script)> {
     let first = load(vec![(
         None,
@@ -204,6 +240,14 @@ fn scripts() -> Vec<(&'static str, Script)> {
             };
             compiled(Mode::Upsert, &later, Some(&grown), Some(&narrow), &narrow_catalog())
         }),
+        ("ordered_first", ordered(None)),
+        (
+            "ordered_later",
+            ordered(Some(&TableRow {
+                order: Some("_kafka_timestamp".into()),
+                ..row.clone()
+            })),
+        ),
         (
             "no_rows",
             compiled(Mode::Upsert, &skips, Some(&row), Some(&narrow), &[]),
@@ -244,6 +288,7 @@ fn a_truncate_goes_alone_and_needs_one_partition() {
             known: plans.get(&narrow().id()),
             table_row: Some(&row),
             catalog: &[],
+            deleted: &[],
             manifests: &[],
             region: "eu-central-1",
             now_ms: 0,
@@ -263,14 +308,14 @@ fn the_order_is_that_of_rule_17() {
         Purpose::Lock => 1,
         Purpose::ReadState => 2,
         Purpose::FirstRows => 3,
-        Purpose::ReadCatalog => 4,
-        Purpose::CreateTarget | Purpose::AddColumn | Purpose::FillDefault => 5,
+        // The catalog of each table right before what is done to it.
+        Purpose::ReadCatalog | Purpose::CreateTarget | Purpose::AddColumn | Purpose::FillDefault => 5,
         Purpose::CreateStage => 6,
         Purpose::Copy | Purpose::CountRows => 7,
-        Purpose::Trim | Purpose::FindConflict => 8,
-        Purpose::FillUnchanged | Purpose::CountUnchanged | Purpose::EmptyTarget => 9,
-        Purpose::DeleteTarget => 10,
-        Purpose::InsertTarget => 11,
+        Purpose::Trim | Purpose::FindConflict | Purpose::FindUnplaced => 8,
+        Purpose::FillUnchanged | Purpose::CountUnchanged | Purpose::EmptyTarget | Purpose::PassOver => 9,
+        Purpose::DeleteTarget | Purpose::Forget => 10,
+        Purpose::InsertTarget | Purpose::Remember => 11,
         Purpose::DropStage => 12,
         Purpose::Checkpoint | Purpose::TableRow => 13,
         Purpose::Ledger => 14,
@@ -366,6 +411,7 @@ fn a_partition_that_was_added_later_halts_a_keyed_table_and_no_other() {
         known: Some(&known),
         table_row: Some(&added),
         catalog: &catalog,
+        deleted: &[],
         manifests: &manifests,
         region: "eu-central-1",
         now_ms: 0,
@@ -393,6 +439,7 @@ fn a_vanished_target_and_a_changed_type_stop_the_table() {
         known: Some(&known),
         table_row: Some(&row),
         catalog: &[],
+        deleted: &[],
         manifests: &manifests,
         region: "eu-central-1",
         now_ms: 0,

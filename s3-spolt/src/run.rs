@@ -53,6 +53,11 @@ pub fn row_settings(settings: &TopicSettings) -> RowSettings {
             KeySetting::None => KeySource::None,
             KeySetting::Fields(fields) => KeySource::Columns(fields.clone()),
         },
+        position: settings
+            .order_by
+            .as_deref()
+            .and_then(|field| field.strip_prefix("source."))
+            .map(str::to_owned),
         ..RowSettings::default()
     }
 }

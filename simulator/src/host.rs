@@ -357,6 +357,7 @@ fn table(topic: &'static str) -> Table {
             create_schemas: true,
             mode: if topic == KEYED { Mode::Upsert } else { Mode::Append },
             varchar: std::collections::BTreeMap::new(),
+            order_by: None,
         },
         policy: common::chain::Policy::default(),
     }

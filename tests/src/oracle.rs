@@ -141,6 +141,8 @@ pub struct Change {
     pub op: String,
     /// Key.
     pub id: i64,
+    /// Place of the change at its source.
+    pub lsn: i64,
     /// The row after the change; for a delete the key alone.
     pub cells: Cells,
 }
@@ -160,6 +162,11 @@ fn change(record: &Seen, schemas: &BTreeMap<u32, Schema>) -> Option<Change> {
     let Some(Value::String(op)) = fields.remove("op") else {
         panic!("no operation in {record:?}")
     };
+    let source = fields.remove("source").map(self::fields).unwrap_or_default();
+    let lsn = match source.get("lsn") {
+        Some(Value::Long(lsn)) => *lsn,
+        _ => panic!("no place in {record:?}"),
+    };
     let image = fields
         .remove(if op == "d" { "before" } else { "after" })
         .expect("an envelope has images");
@@ -174,6 +181,7 @@ fn change(record: &Seen, schemas: &BTreeMap<u32, Schema>) -> Option<Change> {
         offset: record.offset,
         op,
         id,
+        lsn,
         cells,
     })
 }

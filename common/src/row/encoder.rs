@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::error::{EncodeError, Problem};
+use super::position::{Position, is_position};
 use super::program::{Fault, Fields, Pen, Positions, RowProgram, Wanted};
 use super::shape::{RecordOf, Shape};
 use super::{KeySource, Outcome, Reason, Record, Settings, Stats};
@@ -43,6 +44,8 @@ struct Hand {
     scratch: Scratch,
     positions: Positions,
     marks: Vec<usize>,
+    /// The change's place at its source, where rows carry it.
+    place: Row,
 }
 
 /// The text of the last second seen: records come with the same or the next one.
@@ -86,6 +89,8 @@ struct Envelope {
     by_key: Option<RowProgram>,
     /// The delete by the image before: its key, or all of it for a table without one.
     by_before: Option<RowProgram>,
+    /// Where the change's place at its source lies, if the plan has a column for it.
+    position: Option<Position>,
 }
 
 /// A key or value taken out of its frame.
@@ -117,6 +122,7 @@ impl RowEncoder {
             scratch: Scratch::new(settings.unavailable_value.as_deref()),
             positions: Positions::default(),
             marks: Vec::new(),
+            place: Row::new(&settings.null_marker),
         };
         let (schemas, programs) = (HashMap::new(), Vec::new());
         RowEncoder {
@@ -228,6 +234,7 @@ impl RowEncoder {
     ) -> Result<Outcome, Failed> {
         let hand = &mut self.hand;
         hand.row.clear();
+        hand.place.clear();
         let plan = self.plan.as_deref();
         let mut cursor = Cursor::new(datum);
         let key_datum = key.map_or(&[][..], |(_, datum)| datum);
@@ -273,7 +280,7 @@ impl RowEncoder {
                 }
                 Message::Change(layout) => {
                     let after = layout.after;
-                    if let Some(plan) = self.growth(Some((schema, after)), key.as_deref(), named)? {
+                    if let Some(plan) = self.growth(Some((schema, after)), key.as_deref(), named, Some(schema))? {
                         return Ok(Some(Outcome::PlanGrows(plan)));
                     }
                     self.plan
@@ -283,7 +290,7 @@ impl RowEncoder {
             },
             _ => {
                 let record = value.as_deref().map(|schema| (schema, schema.root()));
-                if let Some(plan) = self.growth(record, key.as_deref(), named)? {
+                if let Some(plan) = self.growth(record, key.as_deref(), named, None)? {
                     return Ok(Some(Outcome::PlanGrows(plan)));
                 }
                 if value.is_some() && key.is_none() && self.settings.key == KeySource::Record && self.keyed() {
@@ -316,11 +323,16 @@ impl RowEncoder {
         value: Option<RecordOf<'_>>,
         key: Option<&WriterSchema>,
         schema: SchemaId,
+        envelope: Option<&WriterSchema>,
     ) -> Result<Option<Arc<Plan>>, Failed> {
         let none = Plan::default();
         let plan = self.plan.as_deref().unwrap_or(&none);
         let key = key.map(|key| (key, key.root()));
-        let grown = Shape::of(value, key, &self.settings).and_then(|shape| shape.grow(plan));
+        let shape = Shape::of(value, key, &self.settings).and_then(|shape| match envelope {
+            Some(envelope) => shape.with_position(envelope, &self.settings),
+            None => Ok(shape),
+        });
+        let grown = shape.and_then(|shape| shape.grow(plan));
         match grown {
             Ok(grown) => Ok(grown.map(Arc::new)),
             Err(error) => Err((None, Box::new(Problem::Plan { schema, error }))),
@@ -372,6 +384,11 @@ impl RowEncoder {
             upsert,
             by_key,
             by_before,
+            position: plan
+                .columns
+                .iter()
+                .filter(|column| is_position(column))
+                .find_map(|column| Position::new(value, column)),
         }))
     }
 }
@@ -440,6 +457,7 @@ impl Hand {
             scratch,
             positions,
             marks,
+            place,
             ..
         } = self;
         program.write(
@@ -449,6 +467,7 @@ impl Hand {
                 row,
                 scratch,
                 positions,
+                place: place.written(),
                 stats,
                 marks,
             },
@@ -512,6 +531,10 @@ impl Hand {
         let key_datum = key.map_or(&[][..], |(_, datum)| datum);
         let value_at_fault = |reason| broken((None, reason));
         let (mut before, mut after, mut rows, mut op) = (None, None, 0, 0);
+        if let Some(position) = &envelope.position {
+            let read = position.read(cursor.bytes, &mut self.place, &mut self.scratch);
+            read.map_err(value_at_fault)?;
+        }
         for part in &envelope.layout.parts {
             match part {
                 Part::Skip(skips) => Skip::pass_all(skips, &mut cursor, &envelope.schema).map_err(value_at_fault)?,

@@ -116,6 +116,17 @@ pub enum PlanError {
         /// Why.
         why: String,
     },
+    /// The field that rows are to be ordered by is not there.
+    #[error("the changes have no field `source.{0}`, which rows are ordered by")]
+    NoPosition(String),
+    /// The field that rows are to be ordered by has no order.
+    #[error("field `source.{field}` has type `{ty}`, which rows cannot be ordered by")]
+    PositionType {
+        /// Field of the source block.
+        field: String,
+        /// Its type.
+        ty: ColumnType,
+    },
     /// More columns than a table can have.
     #[error("the table would have `{0}` columns, more than Redshift allows")]
     Columns(usize),
@@ -147,6 +158,9 @@ impl EncodeError {
                     "name the key columns of this topic, or set its key to none"
                 }
                 PlanError::NoSuchKey(_) | PlanError::KeyType { .. } => "name other key columns for this topic",
+                PlanError::NoPosition(_) | PlanError::PositionType { .. } => {
+                    "let `order_by` name a whole number, date or timestamp of the `source` block, or another column"
+                }
                 PlanError::KeyChanged { .. } => "a table keeps its key: load the topic into a new table",
                 PlanError::TypeChanged { .. } => {
                     "change the type back at the source, or load the topic into a new table"

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::hot::{self, HotCell};
+use super::position::is_position;
 use super::{Reason, Stats};
 use crate::avro::datum::{Cursor, Skip};
 use crate::avro::field::{self, Scratch, Written};
@@ -11,6 +12,9 @@ use crate::avro::{NodeId, Nullable, WriterSchema};
 use crate::csv::Row;
 use crate::plan::{Column, Plan};
 use crate::table::ColumnType;
+
+/// Bytes that a change's place at its source takes at most: a number of 38 digits, a timestamp, a NULL marker.
+const PLACE_ROOM: usize = 64;
 
 /// Where the value of a column comes from.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ enum Source {
     Key(usize),
     /// The same text in every row: a default, or NULL.
     Constant(Box<[u8]>),
+    /// The change's place at its source.
+    Position,
 }
 
 /// One column of a row.
@@ -117,6 +123,8 @@ pub(super) struct Pen<'a> {
     pub(super) row: &'a mut Row,
     pub(super) scratch: &'a mut Scratch,
     pub(super) positions: &'a mut Positions,
+    /// The change's place at its source, as it stands in a row; empty where that is not known.
+    pub(super) place: &'a [u8],
     pub(super) stats: &'a mut Stats,
     /// Columns of this row that hold unchanged marks.
     pub(super) marks: &'a mut Vec<usize>,
@@ -140,6 +148,12 @@ impl RowProgram {
                 nullable: Nullable::Never,
                 key: false,
             };
+            if is_position(column) {
+                return Cell {
+                    source: Source::Position,
+                    ..constant(Box::default())
+                };
+            }
             if wanted == Wanted::Key && column.key.is_none() {
                 return constant(null_marker.as_bytes().into());
             }
@@ -154,6 +168,7 @@ impl RowProgram {
         let fields = value.as_ref().map_or(0, |fields| fields.skips.len());
         let room = |cell: &Cell| match &cell.source {
             Source::Constant(text) => text.len() + 1,
+            Source::Position => PLACE_ROOM,
             _ => cell.form.room().max(null_marker.len()) + 1,
         };
         RowProgram {
@@ -246,6 +261,8 @@ impl RowProgram {
     fn write_other(&self, column: usize, cell: &Cell, key: &[u8], pen: &mut Pen<'_>) -> Result<(), Reason> {
         match (&cell.source, &self.key) {
             (Source::Constant(text), _) => pen.row.raw(text),
+            (Source::Position, _) if pen.place.is_empty() => pen.row.null(),
+            (Source::Position, _) => pen.row.raw(pen.place),
             (Source::Key(field), Some(fields)) => {
                 let mut cursor = Cursor {
                     bytes: key,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::error::PlanError;
+use super::position;
 use super::settings::{KeySource, Settings};
 use crate::avro::datum::Cursor;
 use crate::avro::field::{self, Scratch};
@@ -81,6 +82,14 @@ impl Shape {
             fields,
             key_known: key.is_some() || settings.key != KeySource::Record,
         })
+    }
+
+    /// Adds the column of the change's place at its source, where one is configured.
+    pub(super) fn with_position(mut self, envelope: &WriterSchema, settings: &Settings) -> Result<Shape, PlanError> {
+        if let Some(name) = &settings.position {
+            self.fields.push(position::field_of(envelope, name)?);
+        }
+        Ok(self)
     }
 
     /// The plan that holds these columns and those of `plan`; `None` if `plan` already does.
@@ -165,6 +174,17 @@ fn add_key(fields: &mut Vec<Field>, key: Vec<Field>) -> Result<(), PlanError> {
 }
 
 impl Field {
+    /// A field without a default that is no part of the key.
+    pub(super) fn plain(source: String, ty: ColumnType, nullable: bool) -> Field {
+        Field {
+            source,
+            ty,
+            nullable,
+            default: None,
+            key: None,
+        }
+    }
+
     fn all(schema: &WriterSchema, record: NodeId, part: &'static str) -> Result<Vec<Field>, PlanError> {
         let Some(fields) = schema.fields(record) else {
             let found = format!("{:?}", schema.kind(record)).to_lowercase();
@@ -265,7 +285,11 @@ pub fn plan_for(
             },
         };
         let key = key.as_ref().map(|key| (key.as_ref(), key.root()));
-        if let Some(grown) = Shape::of(Some((value, record)), key, settings)?.grow(&plan)? {
+        let mut shape = Shape::of(Some((value, record)), key, settings)?;
+        if settings.envelope == crate::envelope::Kind::Debezium {
+            shape = shape.with_position(value, settings)?;
+        }
+        if let Some(grown) = shape.grow(&plan)? {
             plan = grown;
         }
     }

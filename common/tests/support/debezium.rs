@@ -111,9 +111,18 @@ pub(crate) struct Lineage {
 
 impl Default for Lineage {
     fn default() -> Lineage {
+        Lineage::with(Settings::default())
+    }
+}
+
+/// Rows of fields, NULL being none.
+pub(crate) type Rows = Vec<Vec<Option<String>>>;
+
+impl Lineage {
+    pub(crate) fn with(settings: Settings) -> Lineage {
         let settings = Settings {
             envelope: envelope::Kind::Debezium,
-            ..Settings::default()
+            ..settings
         };
         let encoder = RowEncoder::new(Arc::new(settings), Incarnation(3), Partition(0), None);
         Lineage {
@@ -124,12 +133,7 @@ impl Default for Lineage {
             stats: Stats::default(),
         }
     }
-}
 
-/// Rows of fields, NULL being none.
-pub(crate) type Rows = Vec<Vec<Option<String>>>;
-
-impl Lineage {
     pub(crate) fn plan(&self) -> Arc<Plan> {
         self.encoder.plan().unwrap().clone()
     }

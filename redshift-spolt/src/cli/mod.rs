@@ -154,6 +154,7 @@ impl Settings {
                 runtime::config::Mode::Append => Mode::Append,
             },
             varchar: rules.varchar,
+            order_by: rules.order_by,
         }
     }
 }

@@ -12,7 +12,7 @@ use runtime::report::Error;
 use runtime::world::RealWorld;
 
 use super::{Settings, authorization_shown, open, readiness, status};
-use crate::driver::load::{catalog, connecting};
+use crate::driver::load::{catalogs, connecting};
 use crate::driver::plans::Plans;
 use crate::driver::table::Table;
 use crate::load::machine::Limits;
@@ -55,7 +55,7 @@ pub(super) async fn plan(config: Config, settings: Settings, topic: &str) -> Res
         let plan = plans.get(&*world.store, &bucket, &config.s3.prefix, &id).await?;
         known.insert(id, (*plan).clone());
     }
-    let columns = catalog(&mut *session, &table.target).await?;
+    let (columns, deleted) = catalogs(&mut *session, &table.target).await?;
     let load_id = RealWorld.uuid();
     let manifests: Vec<(String, String)> = (0..load.groups.len())
         .map(|part| {
@@ -75,6 +75,7 @@ pub(super) async fn plan(config: Config, settings: Settings, topic: &str) -> Res
             .and_then(|id| known.get(id)),
         table_row: row.as_ref(),
         catalog: &columns,
+        deleted: &deleted,
         manifests: &manifests,
         region: world.store.region(),
         now_ms: RealWorld.now_ms(),

@@ -14,6 +14,7 @@ use tracing::debug;
 use super::{Shared, plans};
 use crate::load::evolve::{self, Present};
 use crate::load::machine::Outcome;
+use crate::load::names::TableName;
 use crate::load::outcome::meaning;
 use crate::load::run::LoadPlan;
 use crate::load::sql::identifier;
@@ -66,10 +67,10 @@ async fn attempt(
     let known = known_plans(shared, load, row).await?;
     let authorization = (shared.authorization)()?;
     let mut session = shared.pool.take().await.map_err(|failure| connecting(&failure))?;
-    let catalog = if load.groups.is_empty() {
-        Vec::new()
+    let (catalog, deleted) = if load.groups.is_empty() {
+        (Vec::new(), Vec::new())
     } else {
-        catalog(&mut *session, target).await?
+        catalogs(&mut *session, target).await?
     };
     let manifests: Vec<(String, String)> = (0..load.groups.len())
         .map(|part| {
@@ -86,6 +87,7 @@ async fn attempt(
         known: row.and_then(|row| row.plan.as_ref()).and_then(|id| known.get(id)),
         table_row: row,
         catalog: &catalog,
+        deleted: &deleted,
         manifests: &manifests,
         region: shared.store.region(),
         now_ms: shared.world.now_ms(),
@@ -150,13 +152,22 @@ async fn put_documents(
     Ok(())
 }
 
-/// The target's columns as the catalog has them now.
+/// The columns of the target as the catalog has them now, and those of its table of deleted keys where rows are ordered by a column.
 ///
 /// # Errors
 /// When the catalog cannot be read.
-pub async fn catalog(session: &mut dyn Session, target: &Target) -> Result<Vec<Present>, Failure> {
+pub async fn catalogs(session: &mut dyn Session, target: &Target) -> Result<(Vec<Present>, Vec<Present>), Failure> {
+    let own = catalog(session, &target.table).await?;
+    if target.order_by.is_none() {
+        return Ok((own, Vec::new()));
+    }
+    let deleted = catalog(session, &target.table.deleted(&target.state_schema)).await?;
+    Ok((own, deleted))
+}
+
+async fn catalog(session: &mut dyn Session, table: &TableName) -> Result<Vec<Present>, Failure> {
     let answer = session
-        .run(&evolve::read(&target.table)?)
+        .run(&evolve::read(table)?)
         .await
         .map_err(|failure| asking("read the catalog", &failure))?;
     Ok(evolve::parse(&answer))
@@ -211,11 +222,7 @@ pub async fn has_state(session: &mut dyn Session, target: &Target) -> Result<boo
         target.table.state(&target.state_schema),
         target.table.ledger(&target.state_schema),
     ] {
-        let answer = session
-            .run(&evolve::read(&table)?)
-            .await
-            .map_err(|failure| asking("read the catalog", &failure))?;
-        if answer.rows.is_empty() {
+        if catalog(session, &table).await?.is_empty() {
             return Ok(false);
         }
     }

@@ -9,6 +9,7 @@ use runtime::port::Answer;
 use super::conflict;
 use super::evolve;
 use super::machine::Outcome;
+use super::order;
 use super::run::LoadPlan;
 use super::state::{State, TableRow};
 use super::statements::{Expect, Purpose, Statement};
@@ -60,6 +61,7 @@ pub fn check(statement: &Statement, answer: &Answer, load: &LoadPlan, row: Optio
             })
         }
         Expect::NoConflict => conflict::found(answer, load).map_or(Ok(()), stop),
+        Expect::AllPlaced => order::unplaced(answer, load).map_or(Ok(()), stop),
         Expect::NoneLeft => left_out(answer, load).map_or(Ok(()), stop),
         Expect::Affected(expected) if answer.affected == *expected => Ok(()),
         Expect::Affected(_) if matches!(statement.purpose, Purpose::Checkpoint | Purpose::TableRow) => {

@@ -64,6 +64,11 @@ pub fn propose(state: &State, count: u32, barriers: &BTreeMap<Partition, Positio
     let row = state.table.as_ref().ok_or_else(|| {
         nothing("nothing was loaded yet: all partitions of a topic's beginning belong together".into())
     })?;
+    if let Some(column) = &row.order {
+        return Err(nothing(format!(
+            "rows are ordered by `{column}`, so all partitions are applied as they come"
+        )));
+    }
     let before = row
         .partitions
         .ok_or_else(|| nothing("the table's claims do not say how many partitions it began with".into()))?;
@@ -170,6 +175,7 @@ mod tests {
                 plan: None,
                 partitions,
                 grown: Vec::new(),
+                order: None,
             }),
             increases: Vec::new(),
         }
@@ -213,6 +219,10 @@ mod tests {
         let positions = [at(0, 10), at(0, 10)];
         assert!(propose(&state(Some(2), &positions), 2, &ends).is_err());
         assert!(propose(&state(None, &positions), 3, &ends).is_err());
+        let mut ordered = state(Some(2), &positions);
+        ordered.table.as_mut().unwrap().order = Some("updated".into());
+        let refused = propose(&ordered, 3, &ends).unwrap_err().to_string();
+        assert!(refused.contains("ordered by `updated`"), "{refused}");
         assert!(propose(&State::default(), 3, &ends).is_err());
         assert!(propose(&state(Some(2), &positions), 3, &barriers(&[at(0, 10)])).is_err());
     }

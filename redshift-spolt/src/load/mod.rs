@@ -9,6 +9,7 @@
 //! | [`names`] | topic -> table -> state tables |
 //! | [`growth`] | when partitions that were added to a keyed topic are applied (rules 13, 20) |
 //! | [`conflict`] | a key whose changes lie in two partitions (rule 20) |
+//! | [`order`] | tables whose rows are ordered by a column, over several partitions (rule 20) |
 //! | [`evolve`] | what the target lacks (forward only) |
 //! | [`statements`] | the transaction as an ordered list of statements with what each must answer (rule 17) |
 //! | [`unchanged`] | values that the source left out (rule 25) |
@@ -22,6 +23,7 @@ pub mod evolve;
 pub mod growth;
 pub mod machine;
 pub mod names;
+pub mod order;
 pub mod outcome;
 pub mod run;
 pub mod sql;

@@ -37,6 +37,12 @@ impl TableName {
         self.beside(state_schema, "ledger")
     }
 
+    /// The table of deleted keys of a table that is ordered by a column (rule 20).
+    #[must_use]
+    pub fn deleted(&self, state_schema: &str) -> TableName {
+        self.beside(state_schema, "deleted")
+    }
+
     fn beside(&self, state_schema: &str, what: &str) -> TableName {
         let name = shortened(
             &format!("{}__{}", self.schema, self.name),

@@ -1,8 +1,8 @@
 //! A target table's state rows (rule 14): their layout, how they are read, and what they say.
 //!
 //! Per target table there are two tables in the state schema. `{schema}__{table}__state` has one row of kind `lineage` per source
-//! partition (a reset moves its incarnation), one row of kind `table`, and
-//! one row of kind `barrier` per old partition of an accepted increase of their number. `{schema}__{table}__ledger` has one row per applied claim.
+//! partition (a reset moves its incarnation), one row of kind `table`, one of kind `order` where rows are ordered by a column (its field
+//! stands in `topic`), and one of kind `barrier` per old partition of an accepted increase of their number. `{schema}__{table}__ledger` has one row per applied claim.
 
 use std::collections::BTreeMap;
 
@@ -43,6 +43,8 @@ pub struct TableRow {
     pub partitions: Option<u32>,
     /// How many partitions there were before each increase that is in force, in order: a key may have moved across these borders.
     pub grown: Vec<u32>,
+    /// The field that rows are ordered by since the first one (rule 20); `None` for the order of offsets.
+    pub order: Option<String>,
 }
 
 /// All of a table's state.
@@ -63,6 +65,8 @@ pub struct StateTables {
     pub state: String,
     /// Delimited name of the ledger.
     pub ledger: String,
+    /// Delimited name of the table of deleted keys, which only tables have that are ordered by a column.
+    pub deleted: String,
 }
 
 impl StateTables {
@@ -72,6 +76,7 @@ impl StateTables {
         StateTables {
             state: table.state(state_schema).sql(),
             ledger: table.ledger(state_schema).sql(),
+            deleted: table.deleted(state_schema).sql(),
         }
     }
 
@@ -109,6 +114,7 @@ impl State {
     pub fn parse(answer: &Answer) -> Result<State, Failure> {
         let mut state = State::default();
         let mut increases: BTreeMap<u32, BTreeMap<Partition, Position>> = BTreeMap::new();
+        let mut order = None;
         for row in &answer.rows {
             let malformed = || Failure::halt(format!("state row is malformed: `{row:?}`")).hint(BY_HAND);
             let text = |index: usize| row.get(index).and_then(Option::as_deref);
@@ -129,6 +135,11 @@ impl State {
                     let count = u32::try_from(number(10)?).map_err(|_| malformed())?;
                     increases.entry(count).or_default().insert(partition()?, position()?);
                 }
+                Some("order") => {
+                    if order.replace(text(2).ok_or_else(malformed)?.to_owned()).is_some() {
+                        return Err(Failure::halt("the state has more than one row of kind `order`").hint(BY_HAND));
+                    }
+                }
                 Some("table") => {
                     let table = TableRow {
                         serial: number(6)?,
@@ -136,6 +147,7 @@ impl State {
                         plan: text(8).map(|plan| PlanId(plan.to_owned())),
                         partitions: text(10).and_then(|count| count.parse().ok()),
                         grown: Vec::new(),
+                        order: None,
                     };
                     if state.table.replace(table).is_some() {
                         return Err(Failure::halt("the state has more than one row of kind `table`").hint(BY_HAND));
@@ -166,6 +178,9 @@ impl State {
             .into_iter()
             .map(|(count, barriers)| Increase { count, barriers })
             .collect();
+        if let Some(row) = &mut state.table {
+            row.order = order;
+        }
         state.settle();
         Ok(state)
     }
@@ -212,6 +227,12 @@ mod tests {
         );
         let table = state.table.unwrap();
         assert_eq!((table.plan, table.partitions), (Some(PlanId("p".into())), Some(6)));
+        let mut ordered = answer.clone();
+        ordered.rows.insert(1, row("order|-|updated|-|-|-|-|-|-|-|-"));
+        let state = State::parse(&ordered).unwrap();
+        assert_eq!(state.table.unwrap().order.as_deref(), Some("updated"));
+        ordered.rows.insert(1, row("order|-|created|-|-|-|-|-|-|-|-"));
+        assert!(State::parse(&ordered).is_err());
         let mut grown = answer.clone();
         for barrier in ["barrier|c|t|0|3|18|-|-|-|-|8", "barrier|c|t|0|3|17|-|-|-|-|7"] {
             grown.rows.push(row(barrier));

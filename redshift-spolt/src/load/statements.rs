@@ -13,9 +13,10 @@ use common::plan::{META_COLUMNS, Plan, PlanId};
 use common::table::ColumnType;
 
 use super::conflict;
-use super::evolve::{self, Mode, Present, Wanted};
+use super::evolve::{self, Evolution, Mode, Present, Wanted};
 use super::growth;
 use super::names::TableName;
+use super::order::{self, Order};
 use super::run::{Group, LoadPlan, Run};
 use super::sql::{fill, identifier, literal, timestamp};
 use super::state::{StateTables, TableRow};
@@ -63,6 +64,10 @@ pub enum Purpose {
     Trim,
     /// Asks for a key that lies in two partitions.
     FindConflict,
+    /// Asks for a row without a place in the order that the table has.
+    FindUnplaced,
+    /// Takes out of the stage what is older than what is stored.
+    PassOver,
     /// Gives values to columns that a row leaves out as unchanged.
     FillUnchanged,
     /// Asks whether a row still lacks one.
@@ -71,8 +76,12 @@ pub enum Purpose {
     EmptyTarget,
     /// Removes target rows that the stage replaces.
     DeleteTarget,
+    /// Forgets the deletes of keys that come again.
+    Forget,
     /// Inserts what is new.
     InsertTarget,
+    /// Remembers the keys that are deleted.
+    Remember,
     /// Drops the stage.
     DropStage,
     /// Moves the checkpoints by compare-and-set.
@@ -99,11 +108,15 @@ impl Purpose {
             Purpose::CreateStage | Purpose::Copy | Purpose::CountRows => "copy",
             Purpose::Trim
             | Purpose::FindConflict
+            | Purpose::FindUnplaced
+            | Purpose::PassOver
             | Purpose::FillUnchanged
             | Purpose::CountUnchanged
             | Purpose::EmptyTarget
             | Purpose::DeleteTarget
+            | Purpose::Forget
             | Purpose::InsertTarget
+            | Purpose::Remember
             | Purpose::DropStage => "merge",
             Purpose::FirstRows | Purpose::Checkpoint | Purpose::TableRow | Purpose::Ledger => "checkpoint",
             Purpose::Commit => "commit",
@@ -124,6 +137,8 @@ pub enum Expect {
     CopyCount(u64),
     /// No row, else a key lies in two partitions.
     NoConflict,
+    /// No row, else one has no place in the order of the table.
+    AllPlaced,
     /// No row, else a value that the source left out is nowhere to be had.
     NoneLeft,
     /// So many rows touched, else the compare-and-set failed.
@@ -154,6 +169,8 @@ pub struct Target {
     pub mode: Mode,
     /// Configured widths of text columns, in bytes.
     pub varchar: BTreeMap<String, u32>,
+    /// The field whose column orders the rows of a key; `None` for their offsets.
+    pub order_by: Option<String>,
 }
 
 /// What is known when a load is compiled.
@@ -171,6 +188,8 @@ pub struct Facts<'a> {
     pub table_row: Option<&'a TableRow>,
     /// The target as the catalog has it.
     pub catalog: &'a [Present],
+    /// The same of the table of deleted keys; empty unless rows are ordered by a column.
+    pub deleted: &'a [Present],
     /// Bucket and key of each group's manifest.
     pub manifests: &'a [(String, String)],
     /// Region of the manifests' bucket.
@@ -212,14 +231,20 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
         .collect();
     let plan = evolve::union(facts.known, &plans)?;
     let mode = Mode::of(target.mode, &plan);
+    let ordered = order::settled(
+        target.order_by.as_deref(),
+        mode,
+        facts.table_row,
+        !plan.columns.is_empty(),
+    )?;
     let mut script = Script {
         before: Vec::new(),
         transaction: Vec::new(),
-        row: next_row(facts, &plan),
+        row: next_row(facts, &plan, ordered),
         plan: (!plan.columns.is_empty()).then(|| plan.clone()),
         mode,
     };
-    if mode == Mode::Upsert {
+    if mode == Mode::Upsert && script.row.order.is_none() {
         refuse_added_partitions(facts.load, script.row.partitions)?;
     }
     let mut out = Writer { list: Vec::new() };
@@ -228,18 +253,33 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
         out.add(Purpose::Lock, tables.lock(), Expect::Done);
     }
     out.add(Purpose::ReadState, tables.read(), Expect::State);
-    first_rows(&mut out, &tables, facts)?;
+    first_rows(&mut out, &tables, facts, script.row.order.as_deref())?;
     if !facts.load.groups.is_empty() {
         let columns = evolve::wanted(&plan, &target.varchar, &facts.load.longest())?;
         let mut kept = columns.clone();
         if mode == Mode::Append && !unchanged::marked(facts.load).is_empty() {
             kept.push(unchanged::marks_column());
         }
+        let by = script.row.order.as_deref().filter(|_| mode == Mode::Upsert);
+        let by = by.map(|by| order::of(by, facts.load, facts.plans, &columns, &plan, &tables));
+        let by = by.transpose()?;
+        if let Some(by) = by.as_ref().filter(|by| by.column.name == order::RECORD_TIME) {
+            kept.push(by.column.clone());
+        }
         shape(&mut script.before, &mut out, target, facts, &kept, mode)?;
+        if let Some(by) = &by {
+            shape_deleted(&mut script.before, &mut out, target, facts, by)?;
+        }
         stage(&mut out, facts, &columns, mode)?;
-        merge(&mut out, target, facts, &kept, mode);
+        match &by {
+            Some(by) => merge_ordered(&mut out, target, facts, &kept, by),
+            None => merge(&mut out, target, facts, &kept, mode),
+        }
     }
     if let (Some(run), Mode::Upsert) = (facts.load.emptying(), mode) {
+        if let Some(by) = &script.row.order {
+            return Err(order::truncated(run, by));
+        }
         refuse_truncate(run, script.row.partitions)?;
         if facts.known.is_some() {
             let sql = format!("DELETE FROM {}", target.table.sql());
@@ -263,7 +303,7 @@ impl Writer {
     }
 }
 
-fn next_row(facts: &Facts<'_>, plan: &Plan) -> TableRow {
+fn next_row(facts: &Facts<'_>, plan: &Plan, order: Option<String>) -> TableRow {
     TableRow {
         serial: facts.table_row.map_or(0, |row| row.serial) + 1,
         generation: facts
@@ -276,6 +316,7 @@ fn next_row(facts: &Facts<'_>, plan: &Plan) -> TableRow {
             .and_then(|row| row.partitions)
             .or_else(|| born_with(facts.load)),
         grown: facts.table_row.map_or_else(Vec::new, |row| row.grown.clone()),
+        order,
     }
 }
 
@@ -315,8 +356,12 @@ fn refuse_truncate(run: &Run, partitions: Option<u32>) -> Result<(), Failure> {
 }
 
 /// The first state rows are made under the lock, after it was seen that there are none: no key would keep a second one out.
-fn first_rows(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>) -> Result<(), Failure> {
+fn first_rows(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>, order: Option<&str>) -> Result<(), Failure> {
     let mut rows = Vec::new();
+    let recorded = facts.table_row.is_some_and(|row| row.order.is_some());
+    if let Some(column) = order.filter(|_| !recorded) {
+        rows.push(order::state_row(column)?);
+    }
     for run in facts.load.runs.iter().filter(|run| run.stored.is_none()) {
         rows.push(format!(
             "('lineage', {}, {}, {}, {}, {}, NULL, NULL)",
@@ -357,11 +402,10 @@ fn shape(
     if evolution.create && facts.known.is_some() {
         return Err(
             Failure::halt("the target table is gone, but its state says that rows were loaded into it").hint(
-                "restore the table, or drop its two state tables as well to load everything again from the beginning",
+                "restore the table, or drop its state tables as well to load everything again from the beginning",
             ),
         );
     }
-    let table = target.table.sql();
     if evolution.create && target.create_schemas {
         let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(&target.table.schema));
         before.push(Statement {
@@ -370,7 +414,39 @@ fn shape(
             expect: Expect::Done,
         });
     }
-    let mut expected = facts.catalog.to_vec();
+    change(before, out, &target.table, facts.catalog, (&evolution, columns, mode))
+}
+
+/// The same for the table of deleted keys, which is made with the first rows.
+fn shape_deleted(
+    before: &mut Vec<Statement>,
+    out: &mut Writer,
+    target: &Target,
+    facts: &Facts<'_>,
+    order: &Order,
+) -> Result<(), Failure> {
+    let columns = order.columns();
+    let evolution = evolve::compare(facts.deleted, &columns, Mode::Upsert)?;
+    let table = target.table.deleted(&target.state_schema);
+    if evolution.create && facts.known.is_some() {
+        return Err(Failure::halt(format!(
+            "the table `{table}` of deleted keys is gone, so that a late change of such a key could bring it back"
+        ))
+        .hint("restore it together with the target and its state tables, or drop them all to load everything again from the beginning"));
+    }
+    change(before, out, &table, facts.deleted, (&evolution, &columns, Mode::Upsert))
+}
+
+/// Carries an evolution out: widening before the transaction, the rest inside.
+fn change(
+    before: &mut Vec<Statement>,
+    out: &mut Writer,
+    name: &TableName,
+    catalog: &[Present],
+    (evolution, columns, mode): (&Evolution, &[Wanted], Mode),
+) -> Result<(), Failure> {
+    let table = name.sql();
+    let mut expected = catalog.to_vec();
     for (column, width) in &evolution.widen {
         let sql = format!(
             "ALTER TABLE {table} ALTER COLUMN {} TYPE VARCHAR({width})",
@@ -386,11 +462,7 @@ fn shape(
             .filter(|present| present.name == *column)
             .for_each(|present| present.width = Some(*width));
     }
-    out.add(
-        Purpose::ReadCatalog,
-        evolve::read(&target.table)?,
-        Expect::Catalog(expected),
-    );
+    out.add(Purpose::ReadCatalog, evolve::read(name)?, Expect::Catalog(expected));
     if evolution.create {
         out.add(
             Purpose::CreateTarget,
@@ -552,8 +624,8 @@ fn copy(facts: &Facts<'_>, index: usize, group: &Group) -> Result<String, Failur
     ))
 }
 
-fn merge(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: &[Wanted], mode: Mode) {
-    let (stage, table) = (identifier(STAGE), target.table.sql());
+/// Takes out of the stage what is applied already.
+fn trim(out: &mut Writer, facts: &Facts<'_>, stage: &str) {
     let trims: Vec<String> = facts
         .load
         .runs
@@ -568,6 +640,37 @@ fn merge(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: &[Wanted
             Expect::Done,
         );
     }
+}
+
+/// The merge where rows are ordered by a column (rule 20): of what is stored and what is staged of a key, the last one stays.
+fn merge_ordered(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: &[Wanted], order: &Order) {
+    let (stage, table) = (identifier(STAGE), target.table.sql());
+    trim(out, facts, &stage);
+    out.add(Purpose::FindUnplaced, order.find_unplaced(&stage), Expect::AllPlaced);
+    for stored in [&table, &order.deleted] {
+        out.add(Purpose::PassOver, order.pass_over(&stage, stored, &value), Expect::Done);
+    }
+    let keys: Vec<&Wanted> = columns.iter().filter(|column| column.key).collect();
+    out.add(
+        Purpose::DeleteTarget,
+        delete_target(&table, &stage, &keys),
+        Expect::Done,
+    );
+    out.add(Purpose::Forget, order.forget(&stage, &value), Expect::Done);
+    let rank = identifier(RANK);
+    let rows = format!(
+        "{}{}\nWHERE s.{rank} = 1 AND s.\"_kafka_op\" <> 'd'",
+        insert_head(&table, columns, Mode::Upsert),
+        order.ranked(&stage, &rank)
+    );
+    out.add(Purpose::InsertTarget, rows, Expect::Done);
+    out.add(Purpose::Remember, order.remember(&stage, &rank, &value), Expect::Done);
+    out.add(Purpose::DropStage, format!("DROP TABLE {stage}"), Expect::Done);
+}
+
+fn merge(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: &[Wanted], mode: Mode) {
+    let (stage, table) = (identifier(STAGE), target.table.sql());
+    trim(out, facts, &stage);
     let keys: Vec<&Wanted> = columns.iter().filter(|column| column.key).collect();
     if mode == Mode::Upsert {
         conflicts(out, facts, &stage, &table, &keys);
@@ -584,12 +687,11 @@ fn merge(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: &[Wanted
         );
     }
     if mode == Mode::Upsert {
-        let matches: Vec<String> = keys
-            .iter()
-            .map(|key| format!("{table}.{} = {}", identifier(&key.name), value(key, &stage)))
-            .collect();
-        let sql = format!("DELETE FROM {table}\nUSING {stage}\nWHERE {}", matches.join("\n  AND "));
-        out.add(Purpose::DeleteTarget, sql, Expect::Done);
+        out.add(
+            Purpose::DeleteTarget,
+            delete_target(&table, &stage, &keys),
+            Expect::Done,
+        );
     }
     out.add(
         Purpose::InsertTarget,
@@ -597,6 +699,15 @@ fn merge(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: &[Wanted
         Expect::Done,
     );
     out.add(Purpose::DropStage, format!("DROP TABLE {stage}"), Expect::Done);
+}
+
+/// Removes the rows whose keys are staged.
+fn delete_target(table: &str, stage: &str, keys: &[&Wanted]) -> String {
+    let matches: Vec<String> = keys
+        .iter()
+        .map(|key| format!("{table}.{} = {}", identifier(&key.name), value(key, stage)))
+        .collect();
+    format!("DELETE FROM {table}\nUSING {stage}\nWHERE {}", matches.join("\n  AND "))
 }
 
 /// Rule 20, where the topic has more than one partition.
@@ -616,9 +727,8 @@ fn conflicts(out: &mut Writer, facts: &Facts<'_>, stage: &str, table: &str, keys
     }
 }
 
-/// Upsert keeps the last (offset, seq) of each key and thereby one of equal rows; a changelog keeps one row per (partition, offset,
-/// seq), and ranks only where claims overlap (M9).
-fn insert(table: &str, stage: &str, columns: &[Wanted], keys: &[&Wanted], mode: Mode, dedupe: bool) -> String {
+/// Names the columns that are inserted, and takes them from `s`.
+fn insert_head(table: &str, columns: &[Wanted], mode: Mode) -> String {
     let meta = mode.meta_columns();
     let names: Vec<String> = columns
         .iter()
@@ -630,11 +740,17 @@ fn insert(table: &str, stage: &str, columns: &[Wanted], keys: &[&Wanted], mode: 
         .map(|column| value(column, "s"))
         .chain(meta.iter().map(|(name, _)| format!("s.{}", identifier(name))))
         .collect();
-    let head = format!(
+    format!(
         "INSERT INTO {table} ({})\nSELECT {}\n",
         names.join(", "),
         values.join(", ")
-    );
+    )
+}
+
+/// Upsert keeps the last (offset, seq) of each key and thereby one of equal rows; a changelog keeps one row per (partition, offset,
+/// seq), and ranks only where claims overlap (M9).
+fn insert(table: &str, stage: &str, columns: &[Wanted], keys: &[&Wanted], mode: Mode, dedupe: bool) -> String {
+    let head = insert_head(table, columns, mode);
     let rank = identifier(RANK);
     match mode {
         Mode::Upsert => {

@@ -93,6 +93,7 @@ impl Warehouse {
             plan: None,
             partitions: None,
             grown: Vec::new(),
+            order: None,
         };
         self.state.table = Some(row.clone());
         Some(row)

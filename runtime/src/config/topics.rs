@@ -159,6 +159,8 @@ pub struct TopicSettings {
     pub mode: Mode,
     /// A new table starts although the beginning of its signal log has expired.
     pub allow_expired_signals: bool,
+    /// The field whose column orders the rows of a key; `None` for their offsets.
+    pub order_by: Option<String>,
     /// Widths of text columns in bytes, by column.
     pub varchar: BTreeMap<String, u32>,
 }

@@ -10,6 +10,7 @@ mod evolve;
 mod faults;
 mod fetch;
 mod operator;
+mod order;
 mod outside;
 mod pairs;
 mod path;

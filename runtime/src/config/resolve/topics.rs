@@ -13,12 +13,16 @@ use super::choose::choice_from;
 /// Longest text column of Redshift, in bytes.
 const VARCHAR_MAX: u32 = 65_535;
 
+/// Longest name of a column in Redshift, in bytes.
+const ORDER_BY_BYTES_MAX: usize = 127;
+
 pub(super) fn topic_rules(root: &Section<'_>) -> TopicRules {
     let builtin = TopicSettings {
         envelope: EnvelopeSetting::Debezium,
         key: KeySetting::Record,
         mode: Mode::Upsert,
         allow_expired_signals: false,
+        order_by: None,
         varchar: BTreeMap::new(),
     };
     let section = root.section("topic_defaults");
@@ -67,6 +71,12 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
         let hint = "write mode = \"append\", or say which fields are the key";
         section.wrong("mode", "`upsert` needs a key, and `key` is \"none\"", hint);
     }
+    let order_by = order_by(section, mode, inherited.order_by.as_deref());
+    let of_source = order_by.as_ref().is_some_and(|field| field.starts_with("source."));
+    if of_source && envelope == EnvelopeSetting::Plain {
+        let hint = "name a field of the value, or write envelope = \"debezium\"";
+        section.wrong("order_by", "only a Debezium change has a `source`", hint);
+    }
     let allow_expired_signals = section.or("allow_expired_signals", inherited.allow_expired_signals);
     let mut varchar = inherited.varchar.clone();
     match section.raw("varchar") {
@@ -95,8 +105,28 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
         key,
         mode,
         allow_expired_signals,
+        order_by,
         varchar,
     }
+}
+
+/// The empty text is the order of offsets, so that an entry can take back what the defaults say. A changelog needs none.
+fn order_by(section: &Section<'_>, mode: Mode, inherited: Option<&str>) -> Option<String> {
+    let written = section.has("order_by");
+    let column: String = section.or("order_by", inherited.unwrap_or_default().to_owned());
+    if column.len() > ORDER_BY_BYTES_MAX {
+        let hint = format!("write at most {ORDER_BY_BYTES_MAX} bytes");
+        section.wrong("order_by", "is longer than any name of a column", hint);
+    }
+    if mode == Mode::Append && written && !column.is_empty() {
+        let hint = "leave it out, or write mode = \"upsert\"";
+        section.wrong(
+            "order_by",
+            "an `append` table keeps every change, so nothing is ordered",
+            hint,
+        );
+    }
+    Some(column).filter(|column| !column.is_empty() && mode == Mode::Upsert)
 }
 
 fn key(section: &Section<'_>, inherited: &KeySetting) -> KeySetting {

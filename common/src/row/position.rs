@@ -1,0 +1,122 @@
+//! A field of a Debezium change's `source` block as a column of every row, deletes included: the place of the change at its source
+//! (protocol rule 20).
+
+use std::sync::Arc;
+
+use super::Reason;
+use super::error::PlanError;
+use super::shape::Field;
+use crate::avro::datum::{Cursor, Skip};
+use crate::avro::field::{self, Scratch};
+use crate::avro::form::{Form, Mapping};
+use crate::avro::{NodeId, Nullable, WriterSchema};
+use crate::csv::Row;
+use crate::plan::Column;
+use crate::table::ColumnType;
+
+/// What the source of such a column begins with; no name in Avro has a dot.
+const PREFIX: &str = "source.";
+
+/// The field of the envelope that holds the block.
+const BLOCK: &str = "source";
+
+/// Whether a column is filled from the block.
+pub(super) fn is_position(column: &Column) -> bool {
+    column.source.starts_with(PREFIX)
+}
+
+/// Where the field lies, and how it is written.
+#[derive(Debug)]
+pub(super) struct Position {
+    schema: Arc<WriterSchema>,
+    /// What stands before the block.
+    before: Vec<Skip>,
+    block: Nullable,
+    /// What stands before the field in the block.
+    within: Vec<Skip>,
+    field: Nullable,
+    form: Form,
+}
+
+/// Types that have an order which no collation and no NaN disturbs.
+fn has_order(ty: ColumnType) -> bool {
+    matches!(
+        ty,
+        ColumnType::SmallInt
+            | ColumnType::Integer
+            | ColumnType::BigInt
+            | ColumnType::Decimal { .. }
+            | ColumnType::Date
+            | ColumnType::Timestamp
+            | ColumnType::TimestampTz
+    )
+}
+
+/// The block's record, and the node of the field in it.
+fn find(schema: &WriterSchema, name: &str) -> Option<(usize, NodeId, Nullable, usize, NodeId)> {
+    let envelope = schema.fields(schema.root())?;
+    let outer = envelope.iter().position(|field| field.name == BLOCK)?;
+    let node = envelope[outer].node;
+    let (block, nullable) = schema.nullable(node).unwrap_or((node, Nullable::Never));
+    let fields = schema.fields(block)?;
+    let inner = fields.iter().position(|field| field.name == name)?;
+    Some((outer, block, nullable, inner, fields[inner].node))
+}
+
+/// The column that a field of the block makes.
+///
+/// # Errors
+/// When the block has no such field, or its type has no order.
+pub(super) fn field_of(schema: &WriterSchema, name: &str) -> Result<Field, PlanError> {
+    let (.., node) = find(schema, name).ok_or_else(|| PlanError::NoPosition(name.to_owned()))?;
+    let (node, nullable) = schema.nullable(node).unwrap_or((node, Nullable::Never));
+    let ty = Mapping::of(schema, node).ty;
+    if !has_order(ty) {
+        return Err(PlanError::PositionType {
+            field: name.to_owned(),
+            ty,
+        });
+    }
+    Ok(Field::plain(format!("{PREFIX}{name}"), ty, nullable.possible()))
+}
+
+impl Position {
+    /// The way to a field in records of a schema, to be written into `column`; `None` if there is no such field.
+    pub(super) fn new(schema: &Arc<WriterSchema>, column: &Column) -> Option<Position> {
+        let name = column.source.strip_prefix(PREFIX)?;
+        let (outer, block_node, block, inner, node) = find(schema, name)?;
+        let pass = |record: NodeId, count: usize| -> Vec<Skip> {
+            let fields = schema.fields(record).unwrap_or_default();
+            let before = fields.iter().take(count);
+            before.flat_map(|field| Skip::plan(schema, field.node)).collect()
+        };
+        let (node, field) = schema.nullable(node).unwrap_or((node, Nullable::Never));
+        Some(Position {
+            before: pass(schema.root(), outer),
+            within: pass(block_node, inner),
+            form: Mapping::of(schema, node).into_column(column.ty),
+            schema: Arc::clone(schema),
+            block,
+            field,
+        })
+    }
+
+    /// Writes the value of one record; NULL where there is none.
+    pub(super) fn read(&self, datum: &[u8], row: &mut Row, scratch: &mut Scratch) -> Result<(), Reason> {
+        let mut cursor = Cursor::new(datum);
+        row.clear();
+        row.reserve(2 * datum.len() + self.form.room());
+        Skip::pass_all(&self.before, &mut cursor, &self.schema)?;
+        if !cursor.present(self.block)? {
+            row.null();
+            return Ok(());
+        }
+        Skip::pass_all(&self.within, &mut cursor, &self.schema)?;
+        if cursor.present(self.field)? {
+            field::write(&self.form, &self.schema, &mut cursor, row, scratch).map(drop)
+        } else {
+            row.null();
+            Ok(())
+        }
+    }
+}
