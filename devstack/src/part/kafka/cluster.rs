@@ -210,7 +210,13 @@ impl Cluster {
             .with_context(|| format!("cannot write `{}`", file.display()))?;
         let mut format = tokio::process::Command::from(java(&self.jars, SMALL_HEAP));
         format
-            .args(["kafka.tools.StorageTool", "format", "-t", &self.cluster_id, "-c"])
+            // One word: an id may begin with `-`, which would be taken for an option.
+            .args([
+                "kafka.tools.StorageTool",
+                "format",
+                &format!("--cluster-id={}", self.cluster_id),
+                "-c",
+            ])
             .arg(&file);
         fetch::run(&mut format)
             .await
