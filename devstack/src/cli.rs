@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
 
 use devstack::daemon::{binaries, binary};
 use devstack::generator::load::Load;
@@ -15,11 +14,9 @@ use devstack::home::Home;
 use devstack::process::left_running;
 use devstack::progress::Progress;
 use devstack::quickstart::Request;
+use devstack::signals::until_signal;
 use devstack::stack::{ADDRESSES_FILE, clear};
 use devstack::{Options, Stack};
-
-/// Exit code after Ctrl-C or SIGTERM, as shells have it.
-const INTERRUPTED: u8 = 130;
 
 #[derive(Parser)]
 #[command(
@@ -144,26 +141,6 @@ pub(crate) fn main() -> ExitCode {
     // A blocking call that waits for a broker which is gone must not hold up the end.
     runtime.shutdown_background();
     code
-}
-
-/// Dropping the work on a signal stops every process that it has started.
-async fn until_signal(work: impl Future<Output = Result<ExitCode>>) -> ExitCode {
-    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-    let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
-        eprintln!("error: cannot listen for signals");
-        return ExitCode::FAILURE;
-    };
-    tokio::select! {
-        result = work => match result {
-            Ok(code) => code,
-            Err(error) => {
-                eprintln!("error: {error:#}");
-                ExitCode::FAILURE
-            }
-        },
-        _ = interrupt.recv() => ExitCode::from(INTERRUPTED),
-        _ = terminate.recv() => ExitCode::from(INTERRUPTED),
-    }
 }
 
 async fn run(command: Command) -> Result<ExitCode> {

@@ -72,6 +72,16 @@ pub async fn all(cache: &Path, progress: &Progress) -> Result<Parts> {
     })
 }
 
+/// Fetches Kafka alone, for brokers beside a stack that runs already; the answer is the folder with its jars.
+///
+/// # Errors
+/// A system package is missing and cannot be installed, or the download fails.
+pub async fn kafka(cache: &Path, progress: &Progress) -> Result<PathBuf> {
+    system::ensure(progress).await?;
+    let _lock = lock(cache, progress)?;
+    maven::kafka(cache, progress).await
+}
+
 fn lock(cache: &Path, progress: &Progress) -> Result<File> {
     let path = cache.join(".lock");
     let file = File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`stack`] | all parts together: start, addresses, clients, stop |
 //! | [`fetch`], [`part`] | where each part comes from, how it starts, when it is ready |
-//! | [`home`], [`addresses`], [`process`], [`progress`], [`wait`] | folders, env files, children, what the user sees, deadlines |
+//! | [`home`], [`addresses`], [`process`], [`progress`], [`signals`], [`wait`] | folders, env files, children, what the user sees, the end, deadlines |
 //! | [`client`] | small clients of Kafka, the registry, S3 and SQL for tests |
 //! | [`daemon`] | a daemon as a test drives it: start, SIGTERM, kill -9 |
 //! | [`quickstart`] | the whole path in front of the user |
@@ -20,6 +20,7 @@ pub mod part;
 pub mod process;
 pub mod progress;
 pub mod quickstart;
+pub mod signals;
 pub mod stack;
 pub mod wait;
 

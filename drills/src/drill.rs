@@ -98,38 +98,38 @@ pub struct Context {
     inner: Arc<Inner>,
 }
 
+/// What a drill is given from outside.
+pub struct Given {
+    /// Where the parts answer.
+    pub parts: Parts,
+    /// Downloads, for a drill that starts parts of its own.
+    pub cache: PathBuf,
+    /// Its name, such as `C10-kill`.
+    pub name: String,
+    /// Same seed, same workload, same hit.
+    pub seed: u64,
+    /// Its own folder, which stays when it fails.
+    pub folder: PathBuf,
+    /// What is switched on in the daemons, such as `M3`.
+    pub mutant: Option<&'static str>,
+    /// After so long without the right result the result counts as wrong.
+    pub patience: Duration,
+}
+
 struct Inner {
-    parts: Parts,
-    name: String,
-    seed: u64,
-    folder: PathBuf,
-    mutant: Option<&'static str>,
-    patience: Duration,
+    given: Given,
     did: Mutex<Vec<String>>,
     saw: Mutex<Vec<String>>,
     corners: Mutex<Vec<Corner>>,
 }
 
 impl Context {
-    /// For one run of a drill. `folder` is its own and stays when it fails; `mutant` is switched on in the daemons; after `patience`
-    /// without the right result the result counts as wrong.
+    /// For one run of a drill.
     #[must_use]
-    pub fn new(
-        parts: Parts,
-        name: String,
-        seed: u64,
-        folder: PathBuf,
-        mutant: Option<&'static str>,
-        patience: Duration,
-    ) -> Context {
+    pub fn new(given: Given) -> Context {
         Context {
             inner: Arc::new(Inner {
-                parts,
-                name,
-                seed,
-                folder,
-                mutant,
-                patience,
+                given,
                 did: Mutex::default(),
                 saw: Mutex::default(),
                 corners: Mutex::default(),
@@ -140,19 +140,19 @@ impl Context {
     /// Where the parts answer.
     #[must_use]
     pub fn parts(&self) -> &Parts {
-        &self.inner.parts
+        &self.inner.given.parts
     }
 
     /// Its name, in lower case and with underscores: for topics and schemas.
     #[must_use]
     pub fn identifier(&self) -> String {
-        self.inner.name.to_lowercase().replace(['-', '.'], "_")
+        self.inner.given.name.to_lowercase().replace(['-', '.'], "_")
     }
 
     /// Same seed, same workload, same hit.
     #[must_use]
     pub fn seed(&self) -> u64 {
-        self.inner.seed
+        self.inner.given.seed
     }
 
     /// A number within these bounds that the seed decides; `of` tells several of one drill apart.
@@ -160,26 +160,32 @@ impl Context {
     pub fn choose(&self, of: &str, low: u32, high: u32) -> u32 {
         use std::hash::{DefaultHasher, Hash, Hasher};
         let mut hasher = DefaultHasher::new();
-        (&self.inner.name, self.inner.seed, of).hash(&mut hasher);
+        (&self.inner.given.name, self.inner.given.seed, of).hash(&mut hasher);
         low + u32::try_from(hasher.finish() % u64::from(high - low + 1)).unwrap_or(0)
+    }
+
+    /// Downloads, for a drill that starts parts of its own.
+    #[must_use]
+    pub fn cache(&self) -> &Path {
+        &self.inner.given.cache
     }
 
     /// The drill's own folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.inner.folder
+        &self.inner.given.folder
     }
 
     /// What is switched on in the daemons, such as `M3`.
     #[must_use]
     pub fn mutant(&self) -> Option<&'static str> {
-        self.inner.mutant
+        self.inner.given.mutant
     }
 
     /// How long the right result may take to come.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        self.inner.patience
+        self.inner.given.patience
     }
 
     /// Remembers what the drill makes on the parts, so that it is removed, or kept as evidence.

@@ -9,11 +9,12 @@ use devstack::addresses::Addresses;
 use devstack::daemon::binary;
 use devstack::home::Home;
 use devstack::progress::Progress;
+use devstack::signals::until_signal;
 use devstack::{Options, Stack};
 use drills::crash::matrix;
 use drills::drill::{Deed, Drill};
 use drills::mutants::{self, CASES, Case};
-use drills::runner::{Job, run};
+use drills::runner::{Job, Place, run};
 use spolt_tests::parts::Parts;
 
 /// Threads: drills block some of them while they read topics, and proxies must answer meanwhile.
@@ -83,25 +84,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(async {
-        tokio::select! {
-            done = drill(cli) => match done {
-                Ok(true) => ExitCode::SUCCESS,
-                Ok(false) => ExitCode::FAILURE,
-                Err(error) => {
-                    eprintln!("error: {error:#}");
-                    ExitCode::FAILURE
-                }
-            },
-            _ = tokio::signal::ctrl_c() => ExitCode::from(130),
-        }
-    });
+    let code = runtime.block_on(until_signal(drill(cli)));
     // Tasks that are dropped kill their daemons.
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     code
 }
 
-async fn drill(cli: Cli) -> Result<bool> {
+async fn drill(cli: Cli) -> Result<ExitCode> {
     if cli.matrix {
         print!(
             "{}\n{}\n{}",
@@ -109,7 +98,7 @@ async fn drill(cli: Cli) -> Result<bool> {
             drills::environment::markdown(),
             mutants::markdown()
         );
-        return Ok(true);
+        return Ok(ExitCode::SUCCESS);
     }
     let jobs = jobs(&cli)?;
     if cli.list {
@@ -117,7 +106,7 @@ async fn drill(cli: Cli) -> Result<bool> {
             let mutant = job.mutant.map(|mutant| format!(" under {mutant}")).unwrap_or_default();
             println!("{}{mutant}: {}", job.drill.name(), job.drill.what);
         }
-        return Ok(true);
+        return Ok(ExitCode::SUCCESS);
     }
     for program in ["s3-spolt-drills", "redshift-spolt-drills"] {
         binary(program).context("cargo build --release --workspace --features drills --bins")?;
@@ -126,8 +115,12 @@ async fn drill(cli: Cli) -> Result<bool> {
     let home = Home::open(&cli.home)?;
     let stack = stack(&home, &progress).await?;
     let parts = Parts::of(stack.addresses())?;
-    let folder = home.root().join("drills");
-    let report = run(jobs, &parts, &folder, cli.jobs, &progress).await;
+    let place = Place {
+        parts,
+        cache: home.cache().to_owned(),
+        folder: home.root().join("drills"),
+    };
+    let report = run(jobs, &place, cli.jobs, &progress).await;
     if let Some(file) = &cli.report {
         write(file, &(serde_json::to_string_pretty(&report)? + "\n"))?;
     }
@@ -136,7 +129,11 @@ async fn drill(cli: Cli) -> Result<bool> {
     }
     print!("{}", report.text());
     stack.stop();
-    Ok(report.is_good())
+    Ok(if report.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// The parts of the environment if it names all of them, else a stack of our own.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::{Result, ensure};
 use spolt_tests::daemon::Daemon;
 use spolt_tests::rig::{Rig, Via};
 
@@ -13,6 +14,9 @@ use crate::stage::APPEND;
 
 /// How long a point may take to be reached, the start of the daemon included.
 pub const REACH: Duration = Duration::from_secs(60);
+
+/// How long the end may take after SIGTERM: what is under way is finished first.
+const END: Duration = Duration::from_secs(45);
 
 /// How often files and processes are looked at.
 const LOOK: Duration = Duration::from_millis(25);
@@ -154,6 +158,16 @@ impl Member {
     /// SIGCONT.
     pub fn go_on(&self) {
         self.daemon.signal("CONT");
+    }
+
+    /// SIGTERM, and waits for the end.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn terminate(&mut self) -> Result<()> {
+        self.daemon.signal("TERM");
+        ensure!(self.ends(END).await, "{} does not end after SIGTERM", self.role.name());
+        Ok(())
     }
 
     /// kill -9.

@@ -34,7 +34,7 @@ pub const CASES: &[Case] = &[
         "C10-recut-applied",
         false,
     ),
-    case("M8", "a batch starts at its first visible record", "C10-kill", true),
+    case("M8", "a batch starts at its first visible record", "V7", true),
     case("M9", "no deduplication inside a run", "C10-recut-waiting", false),
 ];
 

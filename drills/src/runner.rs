@@ -10,7 +10,7 @@ use devstack::progress::Progress;
 use futures::StreamExt as _;
 use spolt_tests::parts::Parts;
 
-use crate::drill::{Context, Drill, NotReached, Skipped};
+use crate::drill::{Context, Drill, Given, NotReached, Skipped};
 use crate::report::{Outcome, Report, Verdict};
 
 /// How long the right result may take to come: far beyond what it takes on two busy cores.
@@ -42,9 +42,19 @@ impl Job {
     }
 }
 
-/// Runs all jobs, `at_once` of them side by side; those that need the parts for themselves come last, one by one. Files go below
-/// `folder`; those of drills that held are removed.
-pub async fn run(jobs: Vec<Job>, parts: &Parts, folder: &Path, at_once: usize, progress: &Progress) -> Report {
+/// On what drills are run, and where their files lie.
+pub struct Place {
+    /// Where the parts answer.
+    pub parts: Parts,
+    /// Downloads, for a drill that starts parts of its own.
+    pub cache: PathBuf,
+    /// Each drill has a folder below it.
+    pub folder: PathBuf,
+}
+
+/// Runs all jobs, `at_once` of them side by side; those that need the parts for themselves come last, one by one. The
+/// files of drills that held are removed.
+pub async fn run(jobs: Vec<Job>, place: &Place, at_once: usize, progress: &Progress) -> Report {
     let began = Instant::now();
     let step = Arc::new(progress.step("drills"));
     let total = jobs.len() as u64;
@@ -52,7 +62,7 @@ pub async fn run(jobs: Vec<Job>, parts: &Parts, folder: &Path, at_once: usize, p
     let mut outcomes = Vec::new();
     for (batch, width) in [(together, at_once.max(1)), (alone, 1)] {
         let mut running = futures::stream::iter(batch)
-            .map(|(number, job)| async move { (number, one(job, parts, folder).await) })
+            .map(|(number, job)| async move { (number, one(job, place).await) })
             .buffer_unordered(width);
         while let Some((number, outcome)) = running.next().await {
             if outcome.verdict.is_bad() {
@@ -78,16 +88,24 @@ pub async fn run(jobs: Vec<Job>, parts: &Parts, folder: &Path, at_once: usize, p
     report
 }
 
-async fn one(job: Job, parts: &Parts, folder: &Path) -> Outcome {
+async fn one(job: Job, place: &Place) -> Outcome {
     let began = Instant::now();
-    let own = folder.join(job.title());
+    let own = place.folder.join(job.title());
     let patience = if job.mutant.is_some() {
         PATIENCE_WITH_MUTANT
     } else {
         PATIENCE
     };
     let name = job.drill.name();
-    let context = Context::new(parts.clone(), name, job.seed, own.clone(), job.mutant, patience);
+    let context = Context::new(Given {
+        parts: place.parts.clone(),
+        cache: place.cache.clone(),
+        name,
+        seed: job.seed,
+        folder: own.clone(),
+        mutant: job.mutant,
+        patience,
+    });
     let task = tokio::spawn(tokio::time::timeout(LIMIT, (job.drill.run)(context.clone())));
     let ended = match task.await {
         Ok(Ok(ended)) => ended,

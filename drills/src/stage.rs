@@ -101,13 +101,13 @@ impl Stage {
         "[s3_spolt.gc]\ntargets = [\"main\"]\nretention = \"0s\"\n".clone_into(&mut self.rig.extra_s3_spolt);
     }
 
-    /// Waits until every partition of both tables has been loaded twice.
+    /// Waits until every partition of these tables has been loaded twice.
     ///
     /// # Errors
     /// When that takes too long.
-    pub async fn loads_begin(&self, context: &Context) -> Result<()> {
+    pub async fn loads_begin(&self, context: &Context, tables: &[&str]) -> Result<()> {
         let since = Instant::now();
-        for table in [UPSERT, APPEND] {
+        for table in tables {
             for partition in 0..PARTITIONS {
                 let first = self.loaded_beyond(context, since, table, partition, 0).await?;
                 self.loaded_beyond(context, since, table, partition, first).await?;

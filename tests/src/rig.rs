@@ -427,7 +427,7 @@ endpoint = "{endpoint}"
 path_style = true
 [signals]
 replication_factor = {replication}
-progress_topic = "progress.{name}"
+progress_topic = "{progress}"
 [log]
 level = "info"
 [s3_spolt]
@@ -459,6 +459,7 @@ state_schema = "state_{name}"
 "#,
             kafka = via.kafka,
             replication = self.brokers.len().max(1),
+            progress = self.progress_topic(),
             endpoint = via.s3,
             prefix = self.prefix,
             region = region(),
@@ -515,6 +516,12 @@ state_schema = "state_{name}"
     pub async fn upserted(&self, redshift_url: &str, table: &str) {
         let (sql, expected) = self.upserted_rows(table);
         self.equals(redshift_url, table, &sql, expected).await;
+    }
+
+    /// The topic on which loaders say how far they are.
+    #[must_use]
+    pub fn progress_topic(&self) -> String {
+        format!("progress.{}", self.name)
     }
 
     /// What the upsert table of a topic must hold now, and the query that must answer it.

@@ -12,7 +12,7 @@ use crate::drill::{Context, Deed, NotReached, Skipped};
 use crate::flow::{EVOLVES_AT, Flow};
 use crate::member::{Member, REACH, Role, Start};
 use crate::net::{Act, Net, Part};
-use crate::stage::Stage;
+use crate::stage::{APPEND, Stage, UPSERT};
 
 /// Longer than the session of 6 s that the drills configure, so that the group has given the work away.
 const PAUSE: Duration = Duration::from_secs(9);
@@ -46,7 +46,7 @@ pub(super) async fn out(context: Context, point: &'static Point, deed: Deed) -> 
     let mut others = others(&mut stage, point.role);
     let flow = stage.flow();
     if point.role.is_command() {
-        stage.loads_begin(&context).await?;
+        stage.loads_begin(&context, &[UPSERT, APPEND]).await?;
     }
     if point.role == Role::Operator {
         operate::lose(&context, &mut stage, &flow, &mut others).await?;
@@ -64,7 +64,7 @@ pub(super) async fn out(context: Context, point: &'static Point, deed: Deed) -> 
         Cell::At(failpoint, hits) => {
             let (reached, nth) = at(&context, &stage, net, point, failpoint, hits, failpoint_deed(deed)).await?;
             context.did(format!("{failpoint} hit {nth}: {}", words(deed)));
-            carry(&context, &stage, &flow, reached, deed).await?
+            carry(&context, &stage, &flow, point, reached, deed).await?
         }
         Cell::AfterLostPut(failpoint) => {
             let nth = context.choose("lost put", 4, 12);
@@ -74,7 +74,7 @@ pub(super) async fn out(context: Context, point: &'static Point, deed: Deed) -> 
             ));
             let (reached, _) = at(&context, &stage, net, point, failpoint, (1, 1), failpoint_deed(deed)).await?;
             context.did(format!("{failpoint}: {}", words(deed)));
-            carry(&context, &stage, &flow, reached, deed).await?
+            carry(&context, &stage, &flow, point, reached, deed).await?
         }
         Cell::Asked(asked) | Cell::AskedInRevoke(asked) => {
             let revoke = matches!(point.cell(deed), Cell::AskedInRevoke(_));
@@ -83,13 +83,13 @@ pub(super) async fn out(context: Context, point: &'static Point, deed: Deed) -> 
                 reached.second.into_iter().chain([reached.victim]).collect()
             } else {
                 context.did(words(deed));
-                carry(&context, &stage, &flow, reached, deed).await?
+                carry(&context, &stage, &flow, point, reached, deed).await?
             }
         }
         Cell::Anytime => {
             let reached = anytime(&context, &stage, &flow, net, point).await?;
             context.did(words(deed));
-            carry(&context, &stage, &flow, reached, deed).await?
+            carry(&context, &stage, &flow, point, reached, deed).await?
         }
     };
     flow.go_on(AFTER).await?;
@@ -256,7 +256,14 @@ async fn anytime(context: &Context, stage: &Stage, flow: &Flow, net: Arc<Net>, p
 }
 
 /// Does the deed to a daemon that has reached its point; who runs afterwards.
-async fn carry(context: &Context, stage: &Stage, flow: &Flow, reached: Reached, deed: Deed) -> Result<Vec<Member>> {
+async fn carry(
+    context: &Context,
+    stage: &Stage,
+    flow: &Flow,
+    point: &Point,
+    reached: Reached,
+    deed: Deed,
+) -> Result<Vec<Member>> {
     let Reached {
         mut victim,
         net,
@@ -291,11 +298,16 @@ async fn carry(context: &Context, stage: &Stage, flow: &Flow, reached: Reached, 
             victim.stop();
             let second = second.unwrap_or_else(|| stage.start(role, "second", Start::default()));
             tokio::time::sleep(PAUSE).await;
-            context.saw(if second.was_given_work() {
-                "the second one was given the work"
+            if point.leaves_the_table_free() {
+                loads(&second).await?;
+                context.saw("the second one has loaded meanwhile what the first one was about to load");
             } else {
-                "the second one was not given the work in time"
-            });
+                context.saw(if second.was_given_work() {
+                    "the second one was given the work"
+                } else {
+                    "the second one was not given the work in time"
+                });
+            }
             let_go(&victim);
             victim.go_on();
             flow.go_on(AFTER).await?;
@@ -311,6 +323,22 @@ async fn carry(context: &Context, stage: &Stage, flow: &Flow, reached: Reached, 
         }
         Deed::LostAck => bail!("a lost acknowledgement is the request's, not the failpoint's"),
     }
+}
+
+/// Waits until a second loader has committed rows of the append table, which shows it if the first one does so again.
+async fn loads(second: &Member) -> Result<()> {
+    let since = std::time::Instant::now();
+    let of_table = format!(".{APPEND} ");
+    let committed =
+        |line: &str| line.contains("load committed") && line.contains(&of_table) && !line.contains("rows=0 ");
+    while !second.log().lines().any(committed) {
+        ensure!(
+            since.elapsed() < REACH,
+            "the second loader has loaded nothing into the append table"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }
 
 /// Kills a server process of the database while a load is held in its transaction: all sessions end, and the database recovers from its

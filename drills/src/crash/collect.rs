@@ -14,7 +14,7 @@ use spolt_tests::warehouse::Warehouse;
 
 use crate::drill::{Context, Drill, NotReached};
 use crate::member::{Member, Role, Start};
-use crate::stage::{APPEND, Stage};
+use crate::stage::{APPEND, Stage, UPSERT};
 
 /// How long a collection may take.
 const COLLECTING: Duration = Duration::from_mins(1);
@@ -51,20 +51,22 @@ async fn unsignalled(context: Context) -> Result<()> {
     stage.collects();
     let loader = stage.start(Role::Loader, "loader", Start::default());
     let flow = stage.flow();
-    let nth = context.choose("hit", 8, 14);
-    let plan = format!("C10=hold*{nth}");
+    let nth = context.choose("hit", 5, 9);
+    let failpoint = format!("C10@{APPEND}");
+    let plan = format!("{failpoint}=hold*{nth}");
     let start = Start {
         failpoints: &plan,
         ..Start::default()
     };
     let mut writer = stage.start(Role::Writer, "writer", start);
-    if !writer.reaches("C10").await {
+    if !writer.reaches(&failpoint).await {
         return Err(NotReached(format!("C10 was not hit {nth} times")).into());
     }
     context.did(format!("C10 hit {nth}: an object is stored, its signal held"));
-    stage.loads_begin(&context).await?;
+    // The held partition cannot go on, so the other table says when loads go on.
+    stage.loads_begin(&context, &[UPSERT]).await?;
     collected(&context, &mut stage.start(Role::Collector, "gc", Start::default())).await?;
-    writer.release("C10");
+    writer.release(&failpoint);
     flow.go_on(15).await?;
     flow.finish().await?;
     stage.judge(vec![writer, loader]).await
@@ -98,7 +100,7 @@ async fn pin(context: Context) -> Result<()> {
     let writer = stage.start(Role::Writer, "writer", Start::default());
     let loader = stage.start(Role::Loader, "loader", Start::default());
     let flow = stage.flow();
-    stage.loads_begin(&context).await?;
+    stage.loads_begin(&context, &[UPSERT, APPEND]).await?;
     let start = Start {
         failpoints: "C33=hold",
         ..Start::default()

@@ -61,6 +61,12 @@ pub struct Point {
 }
 
 impl Point {
+    /// Whether whoever is stopped here leaves its table free for a second loader.
+    #[must_use]
+    pub fn leaves_the_table_free(&self) -> bool {
+        matches!(self.id, "C17" | "C18" | "C19")
+    }
+
     /// The cell of a deed.
     #[must_use]
     pub fn cell(&self, deed: Deed) -> Cell {

@@ -12,8 +12,8 @@ pub(super) fn drills() -> Vec<Drill> {
     vec![quick(drill(
         "V12",
         "",
-        "the clock of both daemons jumps a day ahead while they work, then a day behind, then back. Clocks decide only when to cut and when \
-         to load: everything goes on.",
+        "the clock of both daemons jumps a day ahead while they work, then a day behind, then back. Only what is reported \
+         follows it: everything goes on.",
         run,
     ))]
 }

@@ -1,15 +1,11 @@
-//! V5: records are deleted from the signal topic. Also how a signal log is mended from what the objects on S3 say.
+//! V5: records are deleted from the signal topic. Also how a signal log is made anew from what lies on S3.
 
-use anyhow::{Context as _, Result, ensure};
-use common::claim::Claim;
-use common::ids::Partition;
-use devstack::client::kafka::Kafka;
-use spolt_tests::rig::produce_raw;
+use anyhow::{Result, ensure};
 
-use super::scene::{Scene, TABLES};
+use super::scene::{Scene, TABLES, WRITER};
 use super::{drill, quick};
 use crate::drill::{Context, Drill};
-use crate::judge;
+use crate::member::Member;
 use crate::stage::PARTITIONS;
 
 pub(super) fn drills() -> Vec<Drill> {
@@ -25,8 +21,7 @@ pub(super) fn drills() -> Vec<Drill> {
             "V5",
             "waiting",
             "claims of partition 0 of both tables are deleted from the signal topics before they were applied. The loader halts that lineage \
-             at the gap and skips nothing, the others go on; when the claims that the objects on S3 carry are put back, the tables come out \
-             right.",
+             at the gap and skips nothing, the others go on; after `s3-spolt rebuild` the tables come out right.",
             waiting,
         )),
     ]
@@ -88,12 +83,7 @@ async fn waiting(context: Context) -> Result<()> {
     });
     scene.equal_to(&others[0], &others[1], &[&writer, &loader]).await?;
     context.saw("the other partitions went on meanwhile");
-    for table in TABLES {
-        let count = mend(&scene, table).await?;
-        context.did(format!(
-            "{count} claims that objects carry put back into the signal log of {table}"
-        ));
-    }
+    let (writer, loader) = rebuild(&scene, writer, loader).await?;
     scene.equal(&[&writer, &loader]).await
 }
 
@@ -102,33 +92,15 @@ fn end_of(changes: &[spolt_tests::oracle::Change], partition: i32) -> i64 {
     of.map(|change| change.offset + 1).max().unwrap_or(0)
 }
 
-/// Appends to a signal log every claim that an object of the table carries and the log does not hold, in the order of their offsets.
-pub(super) async fn mend(scene: &Scene, table: &str) -> Result<usize> {
-    let held: Vec<(Partition, i64, i64)> = scene.stage.claims(table).iter().map(range).collect();
-    let mut missing = judge::rebuilt(&scene.stage, table).await?;
-    missing.retain(|claim| !held.contains(&range(claim)));
-    missing.sort_by_key(range);
-    let records: Vec<(i32, Vec<u8>, Vec<u8>)> = missing
-        .iter()
-        .map(|claim| {
-            let key = format!("{}/{}/{}", claim.topic, claim.incarnation, claim.partition);
-            (claim.partition.0, key.into_bytes(), claim.encode())
-        })
-        .collect();
-    let kafka: Kafka = scene.kafka();
-    let signals = scene.stage.signals(table);
-    let borrowed = records
-        .iter()
-        .map(|(partition, key, value)| (*partition, Some(&key[..]), Some(&value[..])));
-    produce_raw(kafka.bootstrap(), &signals, borrowed);
-    ensure!(
-        !records.is_empty(),
-        "no object carries a claim that is missing from `{signals}`"
-    );
-    kafka.bounds(&signals).await.context("the mended log answers")?;
-    Ok(records.len())
-}
-
-fn range(claim: &Claim) -> (Partition, i64, i64) {
-    (claim.partition, claim.start.0, claim.next.0)
+/// The operator's way out of a damaged signal log: both daemons are stopped, both signal topics deleted and made again from the objects on
+/// S3, both daemons started.
+pub(super) async fn rebuild(scene: &Scene, mut writer: Member, mut loader: Member) -> Result<(Member, Member)> {
+    for member in [&mut writer, &mut loader] {
+        member.terminate().await?;
+    }
+    for table in TABLES {
+        scene.stage.rig.delete_topic(&scene.stage.signals(table)).await;
+        scene.operator(WRITER, &["rebuild", &scene.topic(table)])?;
+    }
+    Ok((scene.writer("writer-rebuilt"), scene.loader("loader-rebuilt")))
 }

@@ -156,7 +156,7 @@ impl Effects {
     pub async fn signal(&self, topic: &Topic, partition: Partition, claim: &Claim) -> Result<Event, Failure> {
         failpoint::hit_for("C10", &topic.name).await?;
         self.append(topic, partition, claim).await?;
-        failpoint::hit("C12").await?;
+        failpoint::hit_for("C12", &topic.name).await?;
         failpoint::hit("C13").await?;
         Ok(Event::Acknowledged)
     }
