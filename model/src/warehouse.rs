@@ -399,7 +399,7 @@ impl Work<'_> {
     /// A key that lies in two partitions: within the stage, or in stage and target.
     fn conflict(&self, with_target: bool) -> Answer {
         let present = |row: &Row| match &self.after.rows {
-            Rows::Last(rows) => rows.get(&row.key).filter(|present| present.life == row.life).copied(),
+            Rows::Last(rows) => rows.get(&row.key).filter(|present| present.life >= row.life).copied(),
             Rows::All(_) => None,
         };
         let staged = |row: &Row| {

@@ -1,8 +1,8 @@
 //! A key whose changes lie in two partitions (rule 20): they have no order, so the load stops instead of letting one of them win.
 //!
 //! Two questions before the merge, each answered by at most one row: does the stage hold a key in two partitions, and does it hold a key
-//! whose present row came from another partition of the same life of the topic? A key may move from an old partition to one that was added
-//! and accepted later: everything of it in the old one is applied already (`growth`).
+//! whose present row came from another partition of the same life of the topic, or of a later one? A key may move from an old partition to
+//! one that was added and accepted later: everything of it in the old one is applied already (`growth`).
 
 use std::fmt::Write as _;
 
@@ -46,7 +46,7 @@ pub fn with_target(stage: &str, table: &str, keys: &[&Wanted], value: Value<'_>,
         .collect();
     let mut sql = format!(
         "SELECT t.\"_kafka_partition\", s.\"_kafka_partition\", s.\"_kafka_offset\", {}\nFROM {table} AS t\nJOIN {stage} AS s ON {}\n\
-         WHERE t.\"_kafka_incarnation\" = s.\"_kafka_incarnation\" AND t.\"_kafka_partition\" <> s.\"_kafka_partition\"",
+         WHERE t.\"_kafka_incarnation\" >= s.\"_kafka_incarnation\" AND t.\"_kafka_partition\" <> s.\"_kafka_partition\"",
         names.join(", "),
         same.join(" AND ")
     );

@@ -184,13 +184,18 @@ impl LoadPlan {
 
 /// Takes claims in the order of their arrival until the caps are reached or every lineage's run has ended. `None` when nothing moves.
 ///
-/// Two incarnations never meet in one merge: only lineages of the lowest incarnation that has claims take part.
+/// Two incarnations never meet in one merge: only lineages take part that are in the life of the topic whose claim has waited longest, the
+/// earlier life where claims came at once. So neither life can hold the other back for ever, however busy it is. That a row of an earlier
+/// life never replaces one of a later life in another partition is not left to this order but asked before the merge (`conflict`).
 #[must_use]
 pub fn plan(offers: &[Offer<'_>], caps: Caps, policy: Policy) -> Option<LoadPlan> {
-    let lowest = offers.iter().filter_map(incarnation).min()?;
+    let waited = offers
+        .iter()
+        .filter_map(|offer| Some((offer.queue.front()?.arrived_ms, incarnation(offer)?)));
+    let (_, life) = waited.min()?;
     let mut builders: Vec<Builder<'_>> = offers
         .iter()
-        .filter(|offer| incarnation(offer) == Some(lowest))
+        .filter(|offer| incarnation(offer) == Some(life))
         .map(|offer| Builder::new(*offer))
         .collect();
     let (mut claims, mut rows, mut bytes) = (0u64, 0u64, 0u64);
@@ -428,4 +433,72 @@ fn overlap(taken: &[Taken], floor: Offset) -> bool {
         .collect();
     ranges.sort_unstable();
     ranges.windows(2).any(|pair| pair[1].0 < pair[0].1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::ids::Lineage;
+
+    fn skips(partition: i32, incarnation: u32, arrivals: impl IntoIterator<Item = i64>) -> VecDeque<Pending> {
+        let lineage = Lineage {
+            cluster: "c".into(),
+            topic: "t".into(),
+            incarnation: Incarnation(incarnation),
+            partition: Partition(partition),
+        };
+        (0..)
+            .zip(arrivals)
+            .map(|(offset, arrived_ms)| Pending {
+                signal: Offset(offset),
+                arrived_ms,
+                claim: Arc::new(Claim::new(Kind::Skip, &lineage, Offset(offset), Offset(offset + 1))),
+            })
+            .collect()
+    }
+
+    /// Loads one after another, each of at most two claims, while the earlier life gets two more claims with every load.
+    #[test]
+    fn a_busy_partition_of_an_earlier_life_does_not_hold_back_one_of_a_later_life() {
+        let caps = Caps {
+            claims: 2,
+            rows: 10,
+            bytes: 10,
+        };
+        let at = |incarnation: u32, next: i64| {
+            Some(Position {
+                incarnation: Incarnation(incarnation),
+                next: Offset(next),
+            })
+        };
+        let (mut busy, mut rare) = (skips(0, 0, (0..1_000).map(|n| n / 2)), skips(1, 1, [5, 5, 6]));
+        let mut positions = [0, 0];
+        let mut lives = Vec::new();
+        for _ in 0..8 {
+            let offers = [
+                Offer {
+                    partition: Partition(0),
+                    at: at(0, positions[0]),
+                    queue: &busy,
+                },
+                Offer {
+                    partition: Partition(1),
+                    at: at(1, positions[1]),
+                    queue: &rare,
+                },
+            ];
+            let load = plan(&offers, caps, Policy::default()).unwrap();
+            let [run] = load.runs.as_slice() else {
+                panic!("two lives in one load: {load:?}")
+            };
+            lives.push(run.to.incarnation.0);
+            let index = usize::from(run.partition == Partition(1));
+            positions[index] = run.to.next.0;
+            let queue = if index == 0 { &mut busy } else { &mut rare };
+            queue.drain(..run.consumed);
+        }
+        // Everything in the order of arrival; what came at once, the earlier life first.
+        assert_eq!(lives, [0, 0, 0, 0, 0, 0, 1, 0]);
+        assert_eq!(rare.front().map(|pending| pending.arrived_ms), Some(6));
+    }
 }
