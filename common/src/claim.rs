@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use crate::chain::Position;
 use crate::ids::{Incarnation, Lineage, Offset, Partition, SchemaId};
 use crate::mutant::Mutant;
-use crate::plan::PlanId;
+use crate::plan::{PlanId, hex};
 
 /// Version of the claim's encoding. A reader halts at a version it does not know (failure table 55).
 pub const CLAIM_VERSION: u8 = 1;
@@ -410,16 +412,24 @@ pub fn object_key(
     format!("{folder}/{:019}-{:019}-{digest}.csv{extension}", start.0, next.0)
 }
 
-/// Key of the empty object that carries a claim without rows.
+/// Key of the empty object that carries a claim without rows. What an origin or a gap says of the topic depends on when it was made, so
+/// its key has a digest of that: one that was put and never signalled, the topic being created anew after that, does not keep the next one
+/// from being put. Who made it is left out; two writers that say the same share an object.
 #[must_use]
 pub fn bare_claim_key(prefix: &str, claim: &Claim) -> String {
     let folder = lineage_prefix(prefix, &claim.lineage());
-    format!(
-        "{folder}/{:019}-{:019}-{}.claim",
-        claim.start.0,
-        claim.next.0,
-        claim.kind.name()
-    )
+    let (start, next, kind) = (claim.start.0, claim.next.0, claim.kind.name());
+    if !matches!(claim.kind, Kind::Genesis | Kind::Reset | Kind::Gap) {
+        return format!("{folder}/{start:019}-{next:019}-{kind}.claim");
+    }
+    let said = Claim {
+        writer: String::new(),
+        build: String::new(),
+        object: None,
+        ..claim.clone()
+    };
+    let digest = hex(&Sha256::digest(said.encode())[..8]);
+    format!("{folder}/{start:019}-{next:019}-{kind}-{digest}.claim")
 }
 
 /// What the key of a data object or of a bare claim says (rule 3).
@@ -437,6 +447,17 @@ pub struct ObjectName {
     pub kind: Kind,
 }
 
+impl ObjectName {
+    /// Where a lineage stands that has everything which the object covers.
+    #[must_use]
+    pub fn end(&self) -> Position {
+        Position {
+            incarnation: self.incarnation,
+            next: self.next,
+        }
+    }
+}
+
 /// Reads the key of an object of a topic; `None` if it is no key of [`object_key`] or [`bare_claim_key`].
 #[must_use]
 pub fn object_name(prefix: &str, topic: &str, key: &str) -> Option<ObjectName> {
@@ -451,7 +472,8 @@ pub fn object_name(prefix: &str, topic: &str, key: &str) -> Option<ObjectName> {
     let (start, next) = (offset()?, offset()?);
     let last = parts.next()?;
     let kind = match last.strip_suffix(".claim") {
-        Some(kind) => Kind::named(kind)?,
+        // Older builds wrote no digest behind the kind.
+        Some(kind) => Kind::named(kind.split_once('-').map_or(kind, |(kind, _)| kind))?,
         None => last.contains(".csv").then_some(Kind::Data)?,
     };
     Some(ObjectName {
@@ -463,16 +485,30 @@ pub fn object_name(prefix: &str, topic: &str, key: &str) -> Option<ObjectName> {
     })
 }
 
+/// The topic and what else the key of an object says; `None` if it is no key of [`object_key`] or [`bare_claim_key`].
+#[must_use]
+pub fn lineage_of<'k>(prefix: &str, key: &'k str) -> Option<(&'k str, ObjectName)> {
+    // No name of a topic has a slash.
+    let (topic, _) = key.strip_prefix(&folder(prefix))?.split_once('/')?;
+    Some((topic, object_name(prefix, topic, key)?))
+}
+
 /// Key of a plan document.
 #[must_use]
 pub fn plan_key(prefix: &str, plan: &PlanId) -> String {
     format!("{}_plans/{plan}.json", folder(prefix))
 }
 
+/// Folder of the manifests of a target.
+#[must_use]
+pub fn manifest_folder(prefix: &str, target: &str) -> String {
+    format!("{}_manifests/{target}/", folder(prefix))
+}
+
 /// Key of a COPY manifest.
 #[must_use]
 pub fn manifest_key(prefix: &str, target: &str, load: &str, part: usize) -> String {
-    format!("{}_manifests/{target}/{load}-{part}.json", folder(prefix))
+    format!("{}{load}-{part}.json", manifest_folder(prefix, target))
 }
 
 fn folder(prefix: &str) -> String {
@@ -606,11 +642,31 @@ mod tests {
         assert_eq!(plan_key("", &PlanId("x".into())), "_plans/x.json");
     }
 
+    /// A reset that was put and not signalled, and one after the topic was created once more.
+    #[test]
+    fn what_is_said_of_another_topic_has_another_key() {
+        let by = |writer: &str, topic_id: &str| {
+            bare_claim_key(
+                "",
+                &Claim {
+                    writer: writer.into(),
+                    build: writer.into(),
+                    topic_id: Some(topic_id.into()),
+                    ..Claim::new(Kind::Reset, &lineage(), Offset(9), Offset(9))
+                },
+            )
+        };
+        assert_ne!(by("a", "first"), by("a", "second"));
+        assert_eq!(by("a", "first"), by("b", "first"));
+    }
+
     #[test]
     fn keys_read_back() {
         let of = lineage();
         let data = object_key("raw", &of, Offset(7), Offset(12), &"ab".repeat(32), Compression::Zstd);
         let name = object_name("/raw", &of.topic, &data).unwrap();
+        assert_eq!(lineage_of("raw", &data), Some((of.topic.as_str(), name)));
+        assert_eq!(lineage_of("raw", &manifest_key("raw", "main", "l", 0)), None);
         assert_eq!(
             (name.partition, name.start, name.next, name.kind),
             (of.partition, Offset(7), Offset(12), Kind::Data)
@@ -618,6 +674,11 @@ mod tests {
         let bare = bare_claim_key("", &Claim::new(Kind::Horizon, &of, Offset(9), Offset(9)));
         let name = object_name("", &of.topic, &bare).unwrap();
         assert_eq!((name.next, name.kind), (Offset(9), Kind::Horizon));
+        let reset = Claim::new(Kind::Reset, &of, Offset(9), Offset(9));
+        let bare = bare_claim_key("", &reset);
+        assert_eq!(object_name("", &of.topic, &bare).unwrap().kind, Kind::Reset);
+        let old = "shop.public.orders/i0/p3/0000000000000000009-0000000000000000009-reset.claim";
+        assert_eq!(object_name("", &of.topic, old), object_name("", &of.topic, &bare));
         for other in [
             "raw/shop.public.orders/i0/p3/readme",
             "raw/_plans/ab.json",

@@ -1,6 +1,6 @@
 //! COPY manifests: the exact list of files of one COPY statement (redshift.md 1.2).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One file of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,22 @@ pub fn document(entries: &[Entry]) -> Vec<u8> {
     serde_json::to_vec_pretty(&Manifest { entries }).expect("invariant: manifests hold only values that JSON has")
 }
 
+/// The keys of the files that a manifest lists, in order; `None` if it is no manifest.
+#[must_use]
+pub fn keys(document: &[u8]) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct File {
+        url: String,
+    }
+    #[derive(Deserialize)]
+    struct Manifest {
+        entries: Vec<File>,
+    }
+    let manifest: Manifest = serde_json::from_slice(document).ok()?;
+    let key = |file: File| Some(file.url.strip_prefix("s3://")?.split_once('/')?.1.to_owned());
+    manifest.entries.into_iter().map(key).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +73,8 @@ mod tests {
             key: "a/b.csv.zst".into(),
             bytes: 7,
         }]);
+        assert_eq!(keys(&bytes), Some(vec!["a/b.csv.zst".to_owned()]));
+        assert_eq!(keys(b"[]"), None);
         let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(
             value,

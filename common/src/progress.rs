@@ -202,6 +202,12 @@ impl Registry {
             .map(|(target, registration)| (target.as_str(), registration))
     }
 
+    /// Where a target stands in a partition of a topic, if that is known.
+    #[must_use]
+    pub fn standing(&self, target: &str, topic: &str, partition: Partition) -> Option<&Standing> {
+        self.topics.get(topic)?.get(target)?.at.get(&partition)
+    }
+
     /// Topics with at least one target.
     pub fn topics(&self) -> impl Iterator<Item = &str> {
         self.topics

@@ -109,8 +109,10 @@ impl<'h> Life<'h> {
                 _ => covering.push(claim),
             }
         }
-        origins.sort_by_key(|claim| claim.start);
         covering.sort_by(|a, b| (a.start, a.next, a.kind, key(a)).cmp(&(b.start, b.next, b.kind, key(b))));
+        // Of two that begin at one offset, the one of the topic that the records are of: the other was never signalled.
+        let topic = covering.iter().find_map(|claim| claim.topic_id.clone());
+        origins.sort_by_key(|claim| (claim.start, claim.topic_id != topic));
         Life {
             number,
             origins,
@@ -298,6 +300,24 @@ mod tests {
         assert_eq!(raced(vec![data(5, 8)]), 5);
         assert_eq!(raced(vec![]), 5);
         assert_eq!(chain(vec![data(0, 5)]), Err(Unfit::NoOrigin(Incarnation(0))));
+    }
+
+    #[test]
+    fn of_two_resets_at_one_offset_the_one_of_the_records_topic_holds() {
+        let of = |topic: &str, claim: Claim| Claim {
+            topic_id: Some(topic.into()),
+            ..claim
+        };
+        let resets = ["first", "second"].map(|topic| of(topic, claim(Kind::Reset, 1, 0, 0)));
+        let records = of("second", claim(Kind::Data, 1, 0, 4));
+        let begun = [claim(Kind::Genesis, 0, 0, 0), data(0, 5)];
+        for order in [[0, 1], [1, 0]] {
+            let resets = order.map(|index: usize| resets[index].clone());
+            let found = [begun.to_vec(), resets.to_vec(), vec![records.clone()]].concat();
+            let chain = chain(found).unwrap();
+            let origin = chain.claims.iter().find(|claim| claim.kind == Kind::Reset).unwrap();
+            assert_eq!((origin.topic_id.as_deref(), chain.unused), (Some("second"), 1));
+        }
     }
 
     #[test]

@@ -19,6 +19,8 @@ use tracing::{info, warn};
 use crate::driver::effects::{append_claim, put_bare_claim};
 use crate::metrics;
 
+mod manifests;
+
 /// Objects that one request deletes. Few in a build for drills, so that a crash between two of them leaves half behind (C32).
 const BATCH: usize = if cfg!(feature = "drills") { 4 } else { DELETE_KEYS_MAX };
 
@@ -67,6 +69,8 @@ pub struct Report {
     pub bytes: u64,
     /// Objects that the bucket would not delete.
     pub failed: u64,
+    /// Manifests of loads that can no longer run, which went, or would go.
+    pub manifests: u64,
 }
 
 /// Collects.
@@ -107,6 +111,7 @@ impl Collector {
             self.sweep(&mut work, usize::MAX, Deed::Count).await?;
             reports.push(work.report);
         }
+        self.manifests(&registry, &mut reports, Deed::Count).await?;
         Ok(reports)
     }
 
@@ -149,6 +154,7 @@ impl Collector {
             told(&work.report);
             reports.push(work.report);
         }
+        self.manifests(&again, &mut reports, Deed::Delete).await?;
         Ok(reports)
     }
 
@@ -163,6 +169,7 @@ impl Collector {
             objects: 0,
             bytes: 0,
             failed: 0,
+            manifests: 0,
         };
         let horizon = self.horizon(registry, source, &mut report);
         let named = if Mutant::CollectUnreferenced.is_on() {
@@ -362,7 +369,7 @@ impl Told {
                 self.refused.remove(&report.topic);
             }
         }
-        if report.objects > 0 {
+        if report.objects > 0 || report.manifests > 0 {
             info!(
                 topic = report.topic,
                 partition = report.partition,
@@ -370,6 +377,7 @@ impl Told {
                 objects = report.objects,
                 bytes = report.bytes,
                 failed = report.failed,
+                manifests = report.manifests,
                 "objects collected"
             );
         }

@@ -137,9 +137,14 @@ fn show(reports: &[Report], apply: bool) {
         sum(|report| report.bytes),
         sum(|report| report.failed),
     );
+    let manifests = sum(|report| report.manifests);
     if apply {
-        println!("\n{objects} objects with {bytes} bytes were deleted, {failed} could not be.");
+        println!(
+            "\n{objects} objects with {bytes} bytes were deleted, {failed} could not be; and {manifests} manifests."
+        );
     } else {
-        println!("\n{objects} objects with {bytes} bytes would be deleted. Nothing was done; --apply does it.");
+        println!(
+            "\n{objects} objects with {bytes} bytes would be deleted, and {manifests} manifests. Nothing was done; --apply does it."
+        );
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use common::claim::{Claim, Kind, bare_claim_key, object_name};
+use common::claim::{Claim, Kind, bare_claim_key, manifest_key, object_name};
 use common::ids::{Incarnation, Lineage, Offset, Partition};
+use common::manifest::{Entry, document};
 use common::progress::{Pin, Pinned, Statement};
 use s3_spolt::collect::{Collector, Report, Rules, Source};
 
@@ -122,13 +123,76 @@ async fn objects_below_the_slowest_target_go_after_the_horizon_is_appended() {
     assert_eq!((report.horizon, report.held_by.as_deref()), (Some(6), Some("slow")));
     assert_eq!((left(&outside), horizons(&outside)), (vec![6, 7, 8, 9, 10], vec![6]));
     let keys: BTreeSet<String> = outside.objects.lock().unwrap().keys().cloned().collect();
-    assert!(
-        keys.iter().any(|key| key.ends_with("-genesis.claim"))
-            && keys.iter().any(|key| key.ends_with("-horizon.claim"))
-    );
+    assert!(keys.iter().any(|key| key.contains("-genesis-")) && keys.iter().any(|key| key.ends_with("-horizon.claim")));
     // Nothing is left to do, so nothing is said.
     assert_eq!(apply(&outside).await.unwrap().objects, 0);
     assert_eq!(horizons(&outside), [6]);
+}
+
+/// Puts a manifest of `target` that lists the objects that begin at these offsets of a partition.
+fn manifest(outside: &Outside, target: &str, load: &str, partition: i32, starts: &[i64]) {
+    let entries: Vec<Entry> = starts
+        .iter()
+        .map(|start| Entry {
+            bucket: "lake".into(),
+            key: format!("p/{TOPIC}/i0/p{partition}/{start:019}-{:019}-abcdef.csv.zst", start + 1),
+            bytes: 4,
+        })
+        .collect();
+    let key = manifest_key("p", target, load, 0);
+    let body = Bytes::from(document(&entries));
+    outside.objects.lock().unwrap().insert(key, (body, Vec::new()));
+}
+
+fn manifests(outside: &Outside) -> Vec<String> {
+    let objects = outside.objects.lock().unwrap();
+    let names = objects.keys().filter_map(|key| key.strip_prefix("p/_manifests/"));
+    names.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_manifest_goes_when_its_target_has_moved_beyond_what_it_lists() {
+    let outside = outside();
+    // `fast` stands at 8, `slow` at 6.
+    manifest(&outside, "fast", "committed", 1, &[5, 6, 7]);
+    manifest(&outside, "fast", "overtaken", 1, &[7, 8, 9]);
+    manifest(&outside, "fast", "waits", 1, &[8, 9]);
+    manifest(&outside, "slow", "waits", 1, &[6, 7]);
+    manifest(&outside, "fast", "of_another_partition", 2, &[0]);
+    manifest(&outside, "third", "of_nobody", 1, &[0]);
+    let stranger = (
+        "p/_manifests/fast/readme".to_owned(),
+        (Bytes::from_static(b"?"), Vec::new()),
+    );
+    outside.objects.lock().unwrap().extend([stranger]);
+    let all = manifests(&outside);
+    let collector = |retention_ms| collector(&outside, &["fast", "slow"], retention_ms);
+    let preview = collector(100).preview(&source()).await.unwrap();
+    assert_eq!((preview[0].manifests, manifests(&outside)), (2, all.clone()));
+    let young = collector(101).apply(&source(), |_| {}).await.unwrap();
+    assert_eq!((young[0].manifests, manifests(&outside)), (0, all));
+    assert_eq!(apply(&outside).await.unwrap().manifests, 2);
+    assert_eq!(
+        manifests(&outside),
+        [
+            "fast/of_another_partition-0.json",
+            "fast/readme",
+            "fast/waits-0.json",
+            "slow/waits-0.json",
+            "third/of_nobody-0.json"
+        ]
+    );
+    assert_eq!(apply(&outside).await.unwrap().manifests, 0);
+}
+
+#[tokio::test]
+async fn a_manifest_stays_while_the_targets_are_in_doubt() {
+    let outside = outside();
+    manifest(&outside, "fast", "committed", 1, &[5]);
+    let collector = collector(&outside, &["fast"], 0);
+    let reports = collector.apply(&source(), |_| {}).await.unwrap();
+    assert!(reports[0].refused.is_some());
+    assert_eq!((reports[0].manifests, manifests(&outside).len()), (0, 1));
 }
 
 #[tokio::test]
