@@ -152,6 +152,8 @@ pub trait Upstream: Send + Sync + 'static {
     async fn facts(&self, topic: &str, partition: Partition) -> Result<PartitionFacts>;
     /// First offset whose record time is at least `time_ms`; the end if there is none.
     async fn offset_at(&self, topic: &str, partition: Partition, time_ms: i64) -> Result<Offset>;
+    /// First visible record at `from` or behind it; `None` if there is none now.
+    async fn next_visible(&self, topic: &str, partition: Partition, from: Offset) -> Result<Option<Offset>>;
     /// Fingerprint of the record at `offset` (see `common::claim::fingerprint`), or `None` if that offset holds no visible record any more.
     async fn fingerprint(&self, topic: &str, partition: Partition, offset: Offset) -> Result<Option<u32>>;
 }

@@ -25,6 +25,8 @@ pub const LAG: &str = "s3_spolt_lag_records";
 pub const HALTED: &str = "s3_spolt_halted";
 /// How often a lineage went back to the signal log after a failure.
 pub const RECOVERIES: &str = "s3_spolt_recoveries_total";
+/// How often the fetch client stalled without a word and was made anew.
+pub const STALLS: &str = "s3_spolt_fetch_stalls_total";
 /// Bytes of records and objects in memory.
 pub const MEMORY: &str = "s3_spolt_memory_bytes";
 
@@ -64,6 +66,11 @@ pub fn describe() {
         Unit::Count,
         "times a lineage went back to the signal log after a failure"
     );
+    describe_counter!(
+        STALLS,
+        Unit::Count,
+        "times the fetch client stalled without a word and was made anew"
+    );
     describe_gauge!(MEMORY, Unit::Bytes, "bytes of records and objects in memory");
     describe_counter!(COLLECTED, Unit::Count, "objects deleted by the garbage collector");
     describe_counter!(
@@ -101,6 +108,11 @@ pub fn halted(topic: &str, partition: Partition, halted: bool) {
 /// Counts a return to the signal log.
 pub fn retried(topic: &str) {
     counter!(RECOVERIES, "topic" => topic.to_owned()).increment(1);
+}
+
+/// Counts a fetch client that stalled.
+pub fn stalled() {
+    counter!(STALLS).increment(1);
 }
 
 /// Sets the lag of a partition.

@@ -37,6 +37,9 @@ use crate::metrics;
 /// How often lag and memory are published.
 const GAUGES: Duration = Duration::from_secs(2);
 
+/// A stalled fetch client is found after this, and an idle partition asked about once in it.
+const SILENCE: Duration = Duration::from_secs(300);
+
 /// The build that claims name.
 pub const BUILD: &str = concat!("s3-spolt ", env!("CARGO_PKG_VERSION"));
 
@@ -336,6 +339,7 @@ fn settings(config: &Config, own: &S3SpoltConfig, cluster: String, region: &str,
         },
         uploads: own.uploads,
         sealed_per_partition: own.sealed_per_partition,
+        silence: SILENCE,
         start: match own.start {
             config::Start::Earliest => Start::Earliest,
             config::Start::Latest => Start::Latest,

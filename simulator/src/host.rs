@@ -271,6 +271,8 @@ async fn spolt(port: &Port, shape: Shape) -> io::Result<Process> {
         uploads: 2,
         sealed_per_partition: 3,
         start: Start::Earliest,
+        // The fake never stalls without a word, and a question less leaves the seeds what they are.
+        silence: Duration::from_secs(86_400),
     };
     let Assembled {
         running,

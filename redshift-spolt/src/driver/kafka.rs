@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use common::chain::Link;
@@ -21,16 +21,21 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as At, TopicPartitionList};
 use runtime::kafka::{Kafka, KafkaContext, KafkaProducer};
 use runtime::port::{PartitionFacts, Result, SignalLog, Upstream};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tracing::{debug, info, warn};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tracing::{debug, error, info, warn};
 
 use super::port::{Delivered, Delivery, Progress, Signals, Wish};
+use super::silence::Silence;
+use super::watch;
 
 /// How long one poll waits: bounds how late a command is carried out.
 const POLL: Duration = Duration::from_millis(50);
 
 /// Longest wait for the bounds of a partition after trouble. The thread reads nothing meanwhile.
 const BOUNDS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A partition of which nothing came for so long is asked about, milliseconds: a reader that stalled is found after it.
+const SILENCE_MS: i64 = 300_000;
 
 /// Wait before a wish that failed is tried again.
 const WISH_RETRY: Duration = Duration::from_secs(1);
@@ -51,6 +56,8 @@ enum Command {
     Stop(Key),
     Pause(String),
     Resume(String),
+    /// A signal is there at this offset or behind it, says somebody else: if nothing came since that was asked, the reader has stalled.
+    Stalled(Key, i64),
 }
 
 /// Reads signal partitions for all tables of the process.
@@ -66,18 +73,21 @@ impl SignalReader {
     /// # Errors
     /// When the client or the thread cannot be created.
     pub fn start(kafka: Kafka) -> Result<SignalReader> {
-        let mut config = kafka.fetch_config()?;
-        config.set("queued.max.messages.kbytes", QUEUE_KBYTES);
-        let consumer: BaseConsumer<KafkaContext> = config
-            .create_with_context(kafka.context())
-            .map_err(|error| Failure::stop(format!("create the signal reader: {error}")))?;
+        let consumer = consumer(&kafka)?;
         let (commands, inbox) = channel();
         let (again, mut cut_off) = unbounded_channel();
+        let (suspect, suspects) = unbounded_channel();
+        ask_about(kafka.clone(), suspects, commands.clone());
+        let own = kafka.clone();
         std::thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
                 Reader {
                     consumer,
+                    kafka: own,
+                    silence: Silence::new(SILENCE_MS),
+                    began: Instant::now(),
+                    suspect,
                     reading: BTreeMap::new(),
                     wanted: BTreeMap::new(),
                     held: BTreeSet::new(),
@@ -110,6 +120,28 @@ impl SignalReader {
             warn!("the signal reader has ended");
         }
     }
+}
+
+fn consumer(kafka: &Kafka) -> Result<BaseConsumer<KafkaContext>> {
+    let mut config = kafka.fetch_config()?;
+    config.set("queued.max.messages.kbytes", QUEUE_KBYTES);
+    config
+        .create_with_context(kafka.context())
+        .map_err(|error| Failure::stop(format!("create the signal reader: {error}")))
+}
+
+/// Asks by other clients whether silent partitions have anything: the one that reads may be what is broken.
+fn ask_about(kafka: Kafka, mut suspects: UnboundedReceiver<(Key, i64)>, commands: Sender<Command>) {
+    tokio::spawn(async move {
+        while let Some((key, next)) = suspects.recv().await {
+            let found = kafka.signal_log().read_from(&key.0, key.1, Offset(next), 1).await;
+            match found.map(|slice| slice.records.is_empty()) {
+                Ok(true) => {}
+                Ok(false) => drop(commands.send(Command::Stalled(key, next))),
+                Err(failure) => debug!(topic = key.0, partition = %key.1, %failure, "ask why no signal comes"),
+            }
+        }
+    });
 }
 
 #[async_trait]
@@ -182,6 +214,11 @@ struct Reading {
 
 struct Reader {
     consumer: BaseConsumer<KafkaContext>,
+    kafka: Kafka,
+    silence: Silence<Key>,
+    began: Instant,
+    /// Where partitions go that are silent, with the first offset that did not come.
+    suspect: UnboundedSender<(Key, i64)>,
     reading: BTreeMap<Key, Reading>,
     /// The newest request for each partition that has not begun.
     wanted: BTreeMap<Key, u64>,
@@ -234,11 +271,55 @@ impl Reader {
                 self.hold(&topic, false);
                 self.held.remove(&topic);
             }
+            Command::Stalled(key, next) => {
+                let same = self.reading.get(&key).is_some_and(|reading| reading.next == next);
+                if same && !self.held.contains(&key.0) {
+                    self.renew(&key, next);
+                }
+            }
+        }
+    }
+
+    /// The client has stopped delivering and does not say so: a new one takes its place, and all partitions go on where they were.
+    fn renew(&mut self, key: &Key, next: i64) {
+        watch::stalled();
+        error!(topic = key.0, partition = %key.1, next, "the signal reader has stalled: signals are there and it delivers none; a new one takes its place");
+        let fresh = match consumer(&self.kafka) {
+            Ok(fresh) => fresh,
+            Err(failure) => return warn!(%failure, "make a new signal reader"),
+        };
+        let old = std::mem::replace(&mut self.consumer, fresh);
+        // To close one that hangs may take for ever (librdkafka 4674).
+        let leave = std::thread::Builder::new().name("stalled".into());
+        if let Err(error) = leave.spawn(move || drop(old)) {
+            warn!(%error, "leave the stalled signal reader");
+        }
+        for (key, reading) in std::mem::take(&mut self.reading) {
+            self.silence.forget(&key);
+            let _ = self.again.send(Wish {
+                from: Some(Offset(reading.next)),
+                ..reading.wish
+            });
+        }
+    }
+
+    fn now_ms(&self) -> i64 {
+        i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn look_for_silence(&mut self) {
+        let now_ms = self.now_ms();
+        let held = &self.held;
+        for key in self.silence.suspects(now_ms, |key| held.contains(&key.0)) {
+            if let Some(reading) = self.reading.get(&key) {
+                let _ = self.suspect.send((key, reading.next));
+            }
         }
     }
 
     fn forget(&mut self, key: &Key) {
         self.wanted.remove(key);
+        self.silence.forget(key);
         if self.reading.remove(key).is_some()
             && let Err(error) = self.consumer.incremental_unassign(&one(key, None))
         {
@@ -287,10 +368,13 @@ impl Reader {
             warn!(topic = key.0, partition = %key.1, held, %error, "hold signals back or let them go");
         }
         deliver(&wish, Delivery::Begun { low });
+        let now_ms = self.now_ms();
+        self.silence.heard(&key, now_ms);
         self.reading.insert(key, Reading { wish, next: start.0 });
     }
 
     fn poll(&mut self) {
+        self.look_for_silence();
         match self.consumer.poll(POLL) {
             None => {}
             Some(Ok(message)) => {
@@ -302,6 +386,8 @@ impl Reader {
                     return;
                 }
                 reading.next = message.offset() + 1;
+                let now_ms = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
+                self.silence.heard(&key, now_ms);
                 let value = message.payload().unwrap_or_default().to_vec();
                 let taken = deliver(
                     &reading.wish,

@@ -8,6 +8,7 @@
 //! | [`owner`] | starts and ends table tasks as the loader group says (rule 14) |
 //! | [`kafka`] | the real signal reader, membership and progress topic |
 //! | [`register`] | registers a table before its first signal is read (rules 23, 24) |
+//! | [`silence`] | when a partition of which nothing comes is asked about |
 //! | [`plans`] | plan documents by id, bounded |
 //! | [`watch`] | metrics, and what `/state` shows |
 
@@ -25,6 +26,7 @@ pub mod owner;
 pub mod plans;
 pub mod port;
 pub mod register;
+pub mod silence;
 pub mod table;
 pub mod watch;
 

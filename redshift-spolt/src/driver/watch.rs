@@ -34,6 +34,11 @@ fn number(value: impl TryInto<i64>) -> f64 {
     value.try_into().unwrap_or(i64::MAX) as f64
 }
 
+/// Counts a signal reader that stalled without a word and was made anew.
+pub fn stalled() {
+    counter!("redshift_spolt_signal_stalls_total").increment(1);
+}
+
 impl Watch {
     /// Shows a table as it is now.
     pub fn table(&self, table: &str, topic: &str, machine: &Machine, now_ms: i64) {

@@ -57,28 +57,6 @@ impl KafkaUpstream {
         Ok(identity)
     }
 
-    /// Offset of the first visible record at `from` or after it; `None` if there is none yet.
-    ///
-    /// # Errors
-    /// Of class retry when the brokers do not answer.
-    pub async fn next_visible(&self, topic: &str, partition: Partition, from: Offset) -> Result<Option<Offset>> {
-        let (topic, context) = (topic.to_owned(), self.pool.context().clone());
-        self.pool
-            .ask("look for the next record", move |consumer| {
-                let (low, end) = bounds(consumer, &context, &topic, partition)?;
-                let from = from.0.max(low);
-                let mut found = None;
-                if from < end {
-                    read(consumer, &context, &topic, partition, Offset(from), |message| {
-                        found = Some(Offset(message.offset()));
-                        false
-                    })?;
-                }
-                Ok(found)
-            })
-            .await
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, Identity)>> {
         self.identities.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -144,6 +122,24 @@ impl Upstream for KafkaUpstream {
                     Some((Ok(()), At::Offset(offset))) => Ok(Offset(offset)),
                     _ => bounds(consumer, &context, &topic, partition).map(|(_, end)| Offset(end)),
                 }
+            })
+            .await
+    }
+
+    async fn next_visible(&self, topic: &str, partition: Partition, from: Offset) -> Result<Option<Offset>> {
+        let (topic, context) = (topic.to_owned(), self.pool.context().clone());
+        self.pool
+            .ask("look for the next record", move |consumer| {
+                let (low, end) = bounds(consumer, &context, &topic, partition)?;
+                let from = from.0.max(low);
+                let mut found = None;
+                if from < end {
+                    read(consumer, &context, &topic, partition, Offset(from), |message| {
+                        found = Some(Offset(message.offset()));
+                        false
+                    })?;
+                }
+                Ok(found)
             })
             .await
     }

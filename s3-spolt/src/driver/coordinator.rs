@@ -23,7 +23,7 @@ use crate::metrics;
 use super::SlotId;
 use super::effects::{self, Effects};
 use super::encode::{Message, Reading, Said, SealedObject, Work};
-use super::fetch::{Command, FetchLost};
+use super::fetch::{Command, FetchLost, FetchSays};
 use super::queue::Queue;
 use super::topics::Topic;
 
@@ -50,8 +50,8 @@ pub enum Input {
     Schema(SchemaId, Result<Arc<WriterSchema>, Failure>),
     /// An encoder speaks.
     Encoder(Message),
-    /// The fetch client has trouble.
-    Fetch(FetchLost),
+    /// The polling thread speaks.
+    Fetch(FetchSays),
     /// The process is about to end: publish what is open.
     Drain,
 }
@@ -167,11 +167,15 @@ impl Coordinator {
             Input::Planned(slot, generation, _, Err(failure)) => self.failed(slot, generation, failure),
             Input::Schema(id, schema) => self.schema(id, schema),
             Input::Encoder(message) => self.encoder(message),
-            Input::Fetch(FetchLost {
+            Input::Fetch(FetchSays::Silent { slot, generation, next }) => {
+                self.ask_why_silent(slot, generation, next);
+                Ok(())
+            }
+            Input::Fetch(FetchSays::Lost(FetchLost {
                 slot: Some((slot, generation)),
                 failure,
-            }) => self.failed(slot, generation, failure),
-            Input::Fetch(FetchLost { slot: None, failure }) => match failure.class {
+            })) => self.failed(slot, generation, failure),
+            Input::Fetch(FetchSays::Lost(FetchLost { slot: None, failure })) => match failure.class {
                 Class::Stop => Err(failure),
                 Class::Retry | Class::Halt => {
                     self.parts.readiness.failing("kafka", &failure.to_string());
@@ -507,6 +511,31 @@ impl Coordinator {
             Said::NothingOpen => self.step(id, generation, Event::NothingOpen),
             Said::Broken(failure) => Err(failure),
         }
+    }
+
+    /// Whether a partition of which nothing comes has anything: asked by other clients, since the one that fetches may be what is broken.
+    /// What is behind the end for committed readers, and what nobody sees, is no reason.
+    fn ask_why_silent(&mut self, id: SlotId, generation: u64, next: Offset) {
+        let slot = &self.slots[id.0 as usize];
+        if slot.machine.generation() != generation {
+            return;
+        }
+        let (topic, partition) = (slot.topic.clone(), slot.partition);
+        let (effects, fetch) = (self.parts.effects.clone(), self.parts.fetch.clone());
+        self.effects.spawn(async move {
+            let upstream = &effects.ports.upstream;
+            match upstream.next_visible(&topic.name, partition, next).await {
+                Ok(Some(_)) => drop(fetch.send(Command::Stalled {
+                    slot: id,
+                    generation,
+                    next,
+                })),
+                Ok(None) => {}
+                Err(failure) => {
+                    debug!(topic = &*topic.name, partition = partition.0, %failure, "ask why nothing comes")
+                }
+            }
+        });
     }
 
     fn want(&mut self, slot: SlotId, generation: u64, id: SchemaId) {

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::ingest::batch::Reason;
 use crate::ingest::budget::Verdict;
+use crate::metrics;
 
 use super::SlotId;
 use super::chunk::Chunk;
@@ -67,6 +68,11 @@ pub trait Fetcher: Send + 'static {
     fn stop(&mut self, topic: &str, partition: Partition);
     /// Pauses or resumes a partition.
     fn pause(&mut self, topic: &str, partition: Partition, paused: bool);
+    /// Begins anew with nothing to fetch, because the client has stopped working without a word.
+    ///
+    /// # Errors
+    /// When there can be no new client; the old one goes on.
+    fn renew(&mut self) -> Result<(), Failure>;
     /// Waits for the next thing and hands it to `sink`. `false` when nothing came.
     fn poll(&mut self, wait: Duration, sink: &mut dyn FnMut(Fetched<'_>)) -> bool;
 }
@@ -90,9 +96,33 @@ pub enum Command {
     Stop(SlotId),
     /// Pause or resume it.
     Pause(SlotId, bool),
+    /// A record is there at `next` or behind it, says somebody else: if nothing came since that was asked, the client has stalled.
+    Stalled {
+        /// Whose partition.
+        slot: SlotId,
+        /// Under which generation.
+        generation: u64,
+        /// First offset that had not come.
+        next: Offset,
+    },
 }
 
 /// What the polling thread says.
+pub enum FetchSays {
+    /// Something cannot be fetched.
+    Lost(FetchLost),
+    /// Nothing came of a partition for long, although it is not paused: is there anything?
+    Silent {
+        /// Whose partition.
+        slot: SlotId,
+        /// Under which generation.
+        generation: u64,
+        /// First offset that has not come.
+        next: Offset,
+    },
+}
+
+/// What cannot be fetched.
 pub struct FetchLost {
     /// Whose partition; `None` when the client as a whole is meant.
     pub slot: Option<(SlotId, u64)>,
@@ -107,6 +137,11 @@ struct Active {
     partition: Partition,
     chunk: Chunk,
     since: Instant,
+    paused: bool,
+    /// First offset that has not come.
+    next: Offset,
+    /// When something came last, or when nothing had come for so long that it was asked why.
+    heard: Instant,
 }
 
 /// How a turn of the polling thread ended.
@@ -125,15 +160,27 @@ pub struct Fetch<F> {
     fetcher: F,
     memory: Arc<Memory>,
     encoders: Vec<Queue>,
-    say: UnboundedSender<FetchLost>,
+    say: UnboundedSender<FetchSays>,
     active: Vec<Active>,
     by_name: HashMap<(Arc<str>, Partition), usize>,
     cut_at: Instant,
+    /// Silence of a partition after which somebody else is asked.
+    silence: Duration,
+    /// When silence was looked for last.
+    looked: Instant,
+    /// When nothing was polled for want of memory last.
+    held: Instant,
 }
 
 impl<F: Fetcher> Fetch<F> {
     /// A thread with nothing to fetch.
-    pub fn new(fetcher: F, memory: Arc<Memory>, encoders: Vec<Queue>, say: UnboundedSender<FetchLost>) -> Fetch<F> {
+    pub fn new(
+        fetcher: F,
+        memory: Arc<Memory>,
+        encoders: Vec<Queue>,
+        silence: Duration,
+        say: UnboundedSender<FetchSays>,
+    ) -> Fetch<F> {
         Fetch {
             fetcher,
             memory,
@@ -142,6 +189,9 @@ impl<F: Fetcher> Fetch<F> {
             active: Vec::new(),
             by_name: HashMap::new(),
             cut_at: Instant::now(),
+            silence,
+            looked: Instant::now(),
+            held: Instant::now(),
         }
     }
 
@@ -168,9 +218,11 @@ impl<F: Fetcher> Fetch<F> {
         }
         self.hand_over_the_old();
         if self.must_hold() {
+            self.held = Instant::now();
             return Turn::Hold;
         }
         self.poll();
+        self.look_for_silence();
         Turn::Polled
     }
 
@@ -185,10 +237,11 @@ impl<F: Fetcher> Fetch<F> {
             } => {
                 self.stop(slot);
                 if let Err(failure) = self.fetcher.start(&topic, partition, from) {
-                    let _ = self.say.send(FetchLost {
+                    let lost = FetchLost {
                         slot: Some((slot, generation)),
                         failure,
-                    });
+                    };
+                    let _ = self.say.send(FetchSays::Lost(lost));
                     return;
                 }
                 self.by_name.insert((topic.clone(), partition), self.active.len());
@@ -200,14 +253,71 @@ impl<F: Fetcher> Fetch<F> {
                     partition,
                     chunk,
                     since: Instant::now(),
+                    paused: false,
+                    next: from,
+                    heard: Instant::now(),
                 });
             }
             Command::Stop(slot) => self.stop(slot),
             Command::Pause(slot, paused) => {
-                if let Some(active) = self.active.iter().find(|active| active.slot == slot) {
+                if let Some(active) = self.active.iter_mut().find(|active| active.slot == slot) {
+                    (active.paused, active.heard) = (paused, Instant::now());
                     self.fetcher.pause(&active.topic, active.partition, paused);
                 }
             }
+            Command::Stalled { slot, generation, next } => {
+                let same = |active: &&Active| (active.slot, active.generation, active.next) == (slot, generation, next);
+                if let Some(active) = self.active.iter().find(same).filter(|active| !active.paused) {
+                    let (topic, partition) = (active.topic.clone(), active.partition);
+                    self.renew(&topic, partition, next);
+                }
+            }
+        }
+    }
+
+    /// The client has stopped delivering and does not say so: a new one takes its place, and every partition begins again from the signal
+    /// log, which is always safe (rule 10).
+    fn renew(&mut self, topic: &str, partition: Partition, next: Offset) {
+        metrics::stalled();
+        tracing::error!(
+            topic,
+            partition = partition.0,
+            offset = next.0,
+            "the fetch client has stalled: records are there and it delivers none; a new one takes its place"
+        );
+        if let Err(failure) = self.fetcher.renew() {
+            let _ = self.say.send(FetchSays::Lost(FetchLost { slot: None, failure }));
+            return;
+        }
+        self.by_name.clear();
+        for active in self.active.drain(..) {
+            let lost = FetchLost {
+                slot: Some((active.slot, active.generation)),
+                failure: Failure::retry("the fetch client had stalled and was made anew"),
+            };
+            let _ = self.say.send(FetchSays::Lost(lost));
+        }
+    }
+
+    /// Asks about partitions of which nothing came for long, although memory was there; about each once in a while.
+    fn look_for_silence(&mut self) {
+        if self.looked.elapsed() < self.silence / 4 {
+            return;
+        }
+        self.looked = Instant::now();
+        if self.held.elapsed() < self.silence {
+            return;
+        }
+        for active in &mut self.active {
+            if active.paused || active.heard.elapsed() < self.silence {
+                continue;
+            }
+            active.heard = Instant::now();
+            let _ = self.say.send(FetchSays::Silent {
+                slot: active.slot,
+                generation: active.generation,
+                next: active.next,
+            });
         }
     }
 
@@ -256,6 +366,7 @@ impl<F: Fetcher> Fetch<F> {
                     if active.chunk.is_empty() {
                         active.since = Instant::now();
                     }
+                    active.next = record.offset.next();
                     active.chunk.push(&record);
                     if active.chunk.is_full() {
                         hand_over(active, memory, encoders);
@@ -268,14 +379,15 @@ impl<F: Fetcher> Fetch<F> {
                 } => {
                     if let Some(index) = by_name.get(&(Arc::from(topic), partition)) {
                         let active = &active[*index];
-                        let _ = say.send(FetchLost {
+                        let lost = FetchLost {
                             slot: Some((active.slot, active.generation)),
                             failure,
-                        });
+                        };
+                        let _ = say.send(FetchSays::Lost(lost));
                     }
                 }
                 Fetched::Trouble(failure) => {
-                    let _ = say.send(FetchLost { slot: None, failure });
+                    let _ = say.send(FetchSays::Lost(FetchLost { slot: None, failure }));
                 }
             });
             if !came {
@@ -306,6 +418,7 @@ impl<F: Fetcher> Fetch<F> {
 
 /// Sends a slot's chunk to its encoder and begins a new one.
 fn hand_over(active: &mut Active, memory: &Arc<Memory>, encoders: &[Queue]) {
+    active.heard = Instant::now();
     let empty = Chunk::new(active.slot, active.generation, memory.reserve());
     let mut chunk = std::mem::replace(&mut active.chunk, empty);
     chunk.account();

@@ -55,6 +55,9 @@ impl ConsumerContext for Context {}
 /// The fetch client.
 pub struct KafkaFetcher {
     consumer: BaseConsumer<Context>,
+    kafka: Kafka,
+    queue_bytes: u64,
+    ends: Ends,
 }
 
 impl KafkaFetcher {
@@ -63,20 +66,29 @@ impl KafkaFetcher {
     /// # Errors
     /// When librdkafka refuses a property, or a secret cannot be read.
     pub fn new(kafka: &Kafka, queue_bytes: u64, ends: Ends) -> Result<KafkaFetcher, Failure> {
-        let mut config = kafka.fetch_config()?;
-        let kilobytes = (queue_bytes / 1024).clamp(1_024, 2_097_151).to_string();
-        config
-            .set("queued.max.messages.kbytes", &kilobytes)
-            .set("queued.min.messages", "10000000")
-            .set("statistics.interval.ms", "5000");
-        let consumer = config
-            .create_with_context(Context {
-                inner: kafka.context(),
-                ends,
-            })
-            .map_err(|error| Failure::stop(format!("create the fetch client: {error}")))?;
-        Ok(KafkaFetcher { consumer })
+        let consumer = consumer(kafka, queue_bytes, ends.clone())?;
+        Ok(KafkaFetcher {
+            consumer,
+            kafka: kafka.clone(),
+            queue_bytes,
+            ends,
+        })
     }
+}
+
+fn consumer(kafka: &Kafka, queue_bytes: u64, ends: Ends) -> Result<BaseConsumer<Context>, Failure> {
+    let mut config = kafka.fetch_config()?;
+    let kilobytes = (queue_bytes / 1024).clamp(1_024, 2_097_151).to_string();
+    config
+        .set("queued.max.messages.kbytes", &kilobytes)
+        .set("queued.min.messages", "10000000")
+        .set("statistics.interval.ms", "5000");
+    config
+        .create_with_context(Context {
+            inner: kafka.context(),
+            ends,
+        })
+        .map_err(|error| Failure::stop(format!("create the fetch client: {error}")))
 }
 
 fn list(topic: &str, partition: Partition) -> TopicPartitionList {
@@ -117,6 +129,17 @@ impl Fetcher for KafkaFetcher {
         if let Err(error) = done {
             tracing::warn!(topic, partition = partition.0, paused, %error, "could not pause or resume a partition");
         }
+    }
+
+    /// The old client is left to a thread of its own: to close one that hangs may take for ever (librdkafka 4674).
+    fn renew(&mut self) -> Result<(), Failure> {
+        let fresh = consumer(&self.kafka, self.queue_bytes, self.ends.clone())?;
+        let old = std::mem::replace(&mut self.consumer, fresh);
+        let leave = std::thread::Builder::new().name("stalled".into());
+        leave
+            .spawn(move || drop(old))
+            .map(drop)
+            .map_err(|error| Failure::stop(format!("leave the stalled fetch client: {error}")))
     }
 
     fn poll(&mut self, wait: Duration, sink: &mut dyn FnMut(Fetched<'_>)) -> bool {

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use common::claim::Compression;
 use common::failure::Failure;
@@ -49,6 +50,8 @@ pub struct Settings {
     pub sealed_per_partition: usize,
     /// Where new lineages begin.
     pub start: Start,
+    /// When nothing came of a partition for so long, other clients are asked whether there is anything.
+    pub silence: Duration,
 }
 
 /// A running driver.
@@ -131,7 +134,7 @@ pub fn assemble<F: Fetcher>(
     let (to_fetch, commands) = channel();
     let (say, said) = unbounded_channel();
     forward(said, inbox.clone(), Input::Fetch);
-    let fetch = Fetch::new(fetcher, memory.clone(), queues.clone(), say);
+    let fetch = Fetch::new(fetcher, memory.clone(), queues.clone(), settings.silence, say);
     let (state, seen) = watch::channel(serde_json::Value::Null);
     let coordinator = Coordinator::new(Parts {
         effects: Arc::new(Effects::new(ports, settings.place, settings.uploads)),

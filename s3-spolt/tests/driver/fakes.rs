@@ -46,6 +46,12 @@ pub struct Outside {
     /// The registry knows the schema only when this is set.
     pub schema_known: Arc<AtomicBool>,
     pub clock: Arc<AtomicI64>,
+    /// The fetch client delivers nothing, without a word, until it is made anew.
+    pub stalled: Arc<AtomicBool>,
+    /// How often it was made anew.
+    pub renewed: Arc<AtomicUsize>,
+    /// How often somebody asked whether there is anything to fetch.
+    pub asked: Arc<AtomicUsize>,
     /// So many requests to delete are carried out before one is not answered and the others are refused; `None`: all are.
     pub deletes_left: Arc<Mutex<Option<usize>>>,
     /// Messages that others append to a partition just before the next horizon is put.
@@ -242,6 +248,15 @@ impl Upstream for Outside {
         Ok(Offset(0))
     }
 
+    async fn next_visible(&self, _: &str, partition: Partition, from: Offset) -> Result<Option<Offset>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let upstream = self.upstream.lock().unwrap();
+        let mut log = upstream.get(&partition.0).into_iter().flatten();
+        Ok(log
+            .find(|(offset, ..)| *offset >= from.0)
+            .map(|(offset, ..)| Offset(*offset)))
+    }
+
     async fn fingerprint(&self, _: &str, partition: Partition, offset: Offset) -> Result<Option<u32>> {
         let upstream = self.upstream.lock().unwrap();
         let record = upstream[&partition.0].iter().find(|(at, ..)| *at == offset.0);
@@ -319,8 +334,16 @@ impl Fetcher for MemoryFetcher {
         }
     }
 
+    fn renew(&mut self) -> Result<()> {
+        self.at.clear();
+        self.outside.stalled.store(false, Ordering::SeqCst);
+        self.outside.renewed.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
     fn poll(&mut self, wait: Duration, sink: &mut dyn FnMut(Fetched<'_>)) -> bool {
-        for (partition, (at, paused)) in &mut self.at {
+        let stalled = self.outside.stalled.load(Ordering::SeqCst);
+        for (partition, (at, paused)) in self.at.iter_mut().filter(|_| !stalled) {
             let next = self.outside.upstream.lock().unwrap().get(partition).and_then(|log| {
                 let index = log.partition_point(|(offset, ..)| *offset < at.0);
                 log.get(index).cloned()

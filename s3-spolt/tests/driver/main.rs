@@ -30,6 +30,11 @@ use fakes::{MemoryFetcher, OneTopic, Outside, TOPIC};
 const DEADLINE: Duration = Duration::from_secs(30);
 
 fn daemon(outside: &Outside, rows: u64, memory: u64) -> Running {
+    daemon_with(outside, rows, memory, Duration::from_secs(300))
+}
+
+/// One that asks about partitions of which nothing came for so long.
+fn daemon_with(outside: &Outside, rows: u64, memory: u64, silence: Duration) -> Running {
     let rows_settings = RowSettings {
         envelope: envelope::Kind::Plain,
         key: KeySource::None,
@@ -63,6 +68,7 @@ fn daemon(outside: &Outside, rows: u64, memory: u64) -> Running {
         uploads: 2,
         sealed_per_partition: 4,
         start: Start::Earliest,
+        silence,
     };
     let fetcher = MemoryFetcher {
         outside: outside.clone(),
@@ -243,6 +249,36 @@ async fn memory_stays_within_its_budget_while_s3_does_not_answer() {
     assert!(high <= MEMORY, "{high} bytes of {MEMORY}");
     outside.s3_stalls.store(false, Ordering::SeqCst);
     outside.clock.fetch_add(120_000, Ordering::SeqCst);
+    drain(running).await;
+    judge(&outside, 0);
+    judge(&outside, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_client_that_stalls_without_a_word_is_made_anew() {
+    let outside = Outside::new();
+    for offset in 0..10 {
+        outside.produce(0, offset, offset);
+        outside.produce(1, offset, offset);
+    }
+    let running = daemon_with(&outside, 5, 64 << 20, Duration::from_millis(80));
+    let claimed = |partition, next| claimed_before(&outside, partition) == next;
+    until("both are claimed", || claimed(0, 10) && claimed(1, 10)).await;
+    // Idle partitions are asked about, and nothing follows from that.
+    let asked = outside.asked.load(Ordering::SeqCst);
+    until("both are asked about", || {
+        outside.asked.load(Ordering::SeqCst) >= asked + 6
+    })
+    .await;
+    assert_eq!(outside.renewed.load(Ordering::SeqCst), 0);
+
+    outside.stalled.store(true, Ordering::SeqCst);
+    for offset in 10..20 {
+        outside.produce(0, offset, offset);
+    }
+    until("it goes on", || claimed(0, 20)).await;
+    assert!(outside.renewed.load(Ordering::SeqCst) >= 1);
+    outside.produce(1, 10, 10);
     drain(running).await;
     judge(&outside, 0);
     judge(&outside, 1);

@@ -79,6 +79,11 @@ impl Fetcher for FakeFetcher {
         }
     }
 
+    fn renew(&mut self) -> Result<(), Failure> {
+        self.at.clear();
+        Ok(())
+    }
+
     fn poll(&mut self, _: Duration, sink: &mut dyn FnMut(Fetched<'_>)) -> bool {
         for key in self.in_turn() {
             let Some(at) = self.at.get_mut(&key).filter(|at| !at.paused) else {

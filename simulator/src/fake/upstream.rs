@@ -179,6 +179,15 @@ impl port::Upstream for Port {
         answered(ask.await, "ask for an offset")?.ok_or_else(|| no_such(topic, partition))
     }
 
+    async fn next_visible(&self, topic: &str, partition: Partition, from: Offset) -> Result<Option<Offset>> {
+        let name = topic.to_owned();
+        let ask = self.send(Point::Ask, move |state| {
+            let log = state.upstream.log(&name, partition)?;
+            Some(log.seen_from(from.max(log.start)).map(|record| record.offset))
+        });
+        answered(ask.await, "ask for the next record")?.ok_or_else(|| no_such(topic, partition))
+    }
+
     async fn fingerprint(&self, topic: &str, partition: Partition, offset: Offset) -> Result<Option<u32>> {
         let name = topic.to_owned();
         let ask = self.send(Point::Ask, move |state| {
