@@ -45,6 +45,9 @@ mod drills {
     use common::mutant::{self, Mutant};
     use rustix::process::{Signal, getpid, kill_process};
 
+    /// How soon a SIGSTOP to the own process has stopped all of its threads, on a busy machine, too.
+    const STOPS_WITHIN: Duration = Duration::from_millis(50);
+
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum Deed {
         Kill,
@@ -123,6 +126,8 @@ mod drills {
             }
             Deed::Stop => {
                 send_self(Signal::STOP);
+                // The signal takes effect on any thread of the process first: this one must not get ahead meanwhile.
+                std::thread::sleep(STOPS_WITHIN);
                 Ok(())
             }
             Deed::Hold => {

@@ -1,6 +1,7 @@
 //! The daemons as processes: the release binaries that users run.
 
 use std::fs::File;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -61,6 +62,8 @@ impl Daemon {
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a file handle can be cloned"))
             .stderr(file)
+            // In the group of a shell that ends meanwhile, a stopped daemon would be continued by the kernel.
+            .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("start `{name}`: {error}"));
         Daemon { child, log }

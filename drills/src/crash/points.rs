@@ -251,8 +251,9 @@ pub const POINTS: &[Point] = &[
         Cell::Asked(asked(Part::S3, "/_manifests/", (2, 4), Act::LoseAnswer)),
     ),
     Point {
-        // Of the append table: without a lock it is doubled, where the upsert table would hide it.
-        pause: Cell::At("C19@journal", (2, 4)),
+        // Of the append table: without a lock it is doubled, where the upsert table would hide it. Late, so that the table has all its
+        // columns: a second loader that adds one would stop the first one by that alone.
+        pause: Cell::At("C19@journal", (14, 18)),
         ..statement("C19", "after BEGIN, before LOCK", Deed::Pause, (2, 5), "BEGIN")
     },
     statement("C20", "after LOCK", Deed::Pause, (2, 5), "LOCK"),
