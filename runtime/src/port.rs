@@ -150,6 +150,10 @@ pub struct PartitionFacts {
 pub trait Upstream: Send + Sync + 'static {
     /// Bounds and topic id of a partition.
     async fn facts(&self, topic: &str, partition: Partition) -> Result<PartitionFacts>;
+    /// The topic's id, by an answer to a question that was asked after this call; `None` if the brokers have no ids.
+    async fn topic_id(&self, topic: &str, partition: Partition) -> Result<Option<String>> {
+        self.facts(topic, partition).await.map(|facts| facts.topic_id)
+    }
     /// First offset whose record time is at least `time_ms`; the end if there is none.
     async fn offset_at(&self, topic: &str, partition: Partition, time_ms: i64) -> Result<Offset>;
     /// First visible record at `from` or behind it; `None` if there is none now.

@@ -74,6 +74,21 @@ async fn compacted(context: Context) -> Result<()> {
         );
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    // What is compared must not shrink any more.
+    for table in TABLES {
+        let still = [("cleanup.policy", "delete"), ("retention.ms", "-1")];
+        scene.kafka().set_topic(&scene.topic(table), &still).await?;
+    }
+    let mut left = None;
+    wait::until(CLEANER, "the cleaner to have ended", || {
+        let now = TABLES.map(|table| oracle::replay(scene.kafka().bootstrap(), &scene.topic(table)).len());
+        let ended = left.replace(now) == Some(now);
+        async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(ended.then_some(()))
+        }
+    })
+    .await?;
     context.did("more than half of each topic compacted away, then the daemons start");
     let (writer, loader) = (scene.writer("writer"), scene.loader("loader"));
     scene.feed(100);

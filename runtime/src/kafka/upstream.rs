@@ -40,20 +40,18 @@ impl KafkaUpstream {
         }
     }
 
-    fn identity(&self, consumer: &Asker, context: &KafkaContext, topic: &str) -> Result<Identity> {
-        let known = self
-            .lock()
-            .get(topic)
-            .filter(|(since, _)| since.elapsed() < IDENTITY_AGE)
-            .cloned();
+    /// What the brokers answer to a question that was asked not before `since`.
+    fn identity(&self, consumer: &Asker, context: &KafkaContext, topic: &str, since: Instant) -> Result<Identity> {
+        let known = self.lock().get(topic).filter(|(asked, _)| *asked >= since).cloned();
         if let Some((_, identity)) = known {
             return Ok(identity);
         }
+        let asked = Instant::now();
         let partitions = partitions(consumer, context, topic)?;
         let id = topic_id(consumer.client(), topic)
             .map_err(|error| context.judge("ask for the topic id", &error).topic(topic))?;
         let identity = (id, partitions);
-        self.lock().insert(topic.to_owned(), (Instant::now(), identity.clone()));
+        self.lock().insert(topic.to_owned(), (asked, identity.clone()));
         Ok(identity)
     }
 
@@ -88,7 +86,8 @@ impl Upstream for KafkaUpstream {
         let (this, topic, context) = (self.clone(), topic.to_owned(), self.pool.context().clone());
         self.pool
             .ask("ask about the partition", move |consumer| {
-                let (topic_id, partitions) = this.identity(consumer, &context, &topic)?;
+                let recently = Instant::now().checked_sub(IDENTITY_AGE).unwrap_or_else(Instant::now);
+                let (topic_id, partitions) = this.identity(consumer, &context, &topic, recently)?;
                 let (low, end) = bounds(consumer, &context, &topic, partition)?;
                 Ok(PartitionFacts {
                     log_start: Offset(low),
@@ -96,6 +95,16 @@ impl Upstream for KafkaUpstream {
                     topic_id,
                     partitions,
                 })
+            })
+            .await
+    }
+
+    async fn topic_id(&self, topic: &str, _: Partition) -> Result<Option<String>> {
+        let (this, topic, context) = (self.clone(), topic.to_owned(), self.pool.context().clone());
+        let called = Instant::now();
+        self.pool
+            .ask("ask for the topic id", move |consumer| {
+                this.identity(consumer, &context, &topic, called).map(|(id, _)| id)
             })
             .await
     }

@@ -80,6 +80,7 @@ impl Effects {
     /// Puts the empty object of a claim without rows, with the claim as its metadata (rule 2).
     pub async fn put_bare(&self, mut claim: Claim) -> Result<Event, Failure> {
         self.sign(&mut claim);
+        self.same_life(&claim).await?;
         put_bare_claim(&*self.ports.store, &self.place.prefix, &claim).await?;
         Ok(Event::BareStored)
     }
@@ -123,9 +124,27 @@ impl Effects {
             return Err(Failure::halt("a sealed object has no place"));
         };
         failpoint::hit("C5").await?;
+        self.same_life(claim).await?;
         self.put(object.key.clone(), body, sha256, Some(claim)).await?;
         failpoint::hit("C8").await?;
         Ok(Event::Stored { next: claim.next })
+    }
+
+    /// Whether records that were read belong to the life of the topic that their claim names (rule 12). A topic that was created anew and
+    /// at once has more records than the old one goes on under the fetch client's hands without an error. Asked after the last of the
+    /// records was read and before anything of them is stored, since what lies on S3 can become a claim again (rule 2).
+    async fn same_life(&self, claim: &Claim) -> Result<(), Failure> {
+        if claim.records == 0 || claim.topic_id.is_none() {
+            return Ok(());
+        }
+        let present = self.ports.upstream.topic_id(&claim.topic, claim.partition).await?;
+        if present == claim.topic_id {
+            return Ok(());
+        }
+        Err(Failure::retry("the topic was created anew while its records were read")
+            .topic(&claim.topic)
+            .partition(claim.partition)
+            .offset(claim.start))
     }
 
     async fn put_plan(&self, plan: &Plan, id: &PlanId) -> Result<(), Failure> {

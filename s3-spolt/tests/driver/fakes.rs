@@ -43,6 +43,8 @@ pub struct Outside {
     pub acks_to_lose: Arc<AtomicUsize>,
     /// S3 does not answer while this is set.
     pub s3_stalls: Arc<AtomicBool>,
+    /// How often the topic was created anew.
+    pub lives: Arc<AtomicUsize>,
     /// The registry knows the schema only when this is set.
     pub schema_known: Arc<AtomicBool>,
     pub clock: Arc<AtomicI64>,
@@ -239,7 +241,7 @@ impl Upstream for Outside {
         Ok(PartitionFacts {
             log_start: Offset(0),
             end: Offset(end),
-            topic_id: Some("id".into()),
+            topic_id: Some(format!("life {}", self.lives.load(Ordering::SeqCst))),
             partitions: 2,
         })
     }

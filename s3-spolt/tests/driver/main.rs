@@ -164,6 +164,29 @@ async fn lost_acknowledgements_lead_back_to_the_log_and_never_to_a_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn records_of_a_topic_that_was_created_anew_meanwhile_are_neither_stored_nor_claimed() {
+    let outside = Outside::new();
+    (0..100).for_each(|n| outside.produce(0, n, n));
+    let running = daemon(&outside, 100, 64 << 20);
+    until("the old life is claimed", || claimed_before(&outside, 0) == 100).await;
+    let stored = outside.objects.lock().unwrap().len();
+    // The new life has more records than the old one: the fetch client goes on as if nothing had happened.
+    outside.lives.store(1, Ordering::SeqCst);
+    (100..300).for_each(|n| outside.produce(0, n, n));
+    until("the lineage halts", || {
+        let state = running.state.borrow();
+        let halted = state["lineages"].as_array().into_iter().flatten();
+        halted
+            .filter_map(|lineage| lineage["halted"].as_str())
+            .any(|reason| reason.contains("the topic was recreated"))
+    })
+    .await;
+    drain(running).await;
+    assert_eq!(claimed_before(&outside, 0), 100);
+    assert_eq!(outside.objects.lock().unwrap().len(), stored);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_poison_record_halts_its_partition_after_what_came_before_it_and_no_other() {
     let outside = Outside::new();
     (0..50).for_each(|n| outside.produce(0, n, n));
