@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use crate::chain::{Link, Position};
-use crate::claim::Kind;
+use crate::claim::{Claim, Kind};
 use crate::ids::Partition;
 use crate::mutant::Mutant;
 use crate::progress::{Refusal, Registry};
@@ -102,6 +102,8 @@ pub struct Survey {
     pub origin: Option<Position>,
     /// Objects below this may be gone.
     pub horizon: Option<Position>,
+    /// How many partitions the topic had when the partition began, if its first genesis is there and says so (rule 13).
+    pub partitions: Option<u32>,
 }
 
 /// Why a target may not begin: what it would need may be gone.
@@ -115,6 +117,14 @@ pub struct Collected {
 }
 
 impl Survey {
+    /// Takes the next claim of the partition, and what only a whole claim says.
+    pub fn take_claim(&mut self, claim: &Claim) {
+        if claim.kind == Kind::Genesis && self.origin.is_none() {
+            self.partitions = claim.partitions;
+        }
+        self.take(&Link::of(claim));
+    }
+
     /// Takes the next claim of the partition.
     pub fn take(&mut self, link: &Link) {
         let at = |next| Position {

@@ -495,6 +495,7 @@ async fn a_table_that_would_begin_below_the_horizon_is_refused_with_the_way_on()
     *bench.quiet.survey.lock().unwrap() = Survey {
         origin: Some(at(0)),
         horizon: Some(at(7)),
+        partitions: None,
     };
     let refused = Registrar::default()
         .register(&bench.shared, &bench.table(), &state(None))

@@ -424,6 +424,15 @@ fn a_partition_that_was_added_later_halts_a_keyed_table_and_no_other() {
     );
     facts.table_row = Some(&row);
     assert!(compile(&target(Mode::Upsert), &facts).is_ok());
+    // A new table reads the added partition first: only the signal log knows what was there before.
+    let first = LoadPlan {
+        born_with: Some(1),
+        ..load.clone()
+    };
+    facts.load = &first;
+    facts.table_row = None;
+    let refused = compile(&target(Mode::Upsert), &facts).unwrap_err();
+    assert_eq!(refused.at.partition, Some(Partition(1)), "{refused}");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use runtime::report::{self, Error};
 use runtime::tasks;
 use tokio_util::sync::CancellationToken;
 
-use self::operate::Wish;
 use crate::ingest::operator::At;
+use crate::operate::Wish;
 
 mod check;
 mod gc;
@@ -203,7 +203,7 @@ async fn dispatch(command: Command) -> Result<(), Error> {
                 partitions: partition.into_iter().map(Partition).collect(),
                 at,
             };
-            Ok(operate::operate(&config, &own, &file.config, &topic, &wish, insist).await?)
+            Ok(operate::operate(&config, &own, &file.config, &topic, wish, insist).await?)
         }
         Command::Gap {
             file,
@@ -217,7 +217,7 @@ async fn dispatch(command: Command) -> Result<(), Error> {
                 partition: Partition(partition),
                 to: to.map(Offset),
             };
-            Ok(operate::operate(&config, &own, &file.config, &topic, &wish, insist).await?)
+            Ok(operate::operate(&config, &own, &file.config, &topic, wish, insist).await?)
         }
         Command::Gc {
             file,

@@ -1,12 +1,12 @@
 //! The garbage collector (protocol rules 23, 24): horizon first, then deletion. What may go is decided by `common::horizon`; this carries it
-//! out, in bounded pages, for the partitions that it is given.
+//! out, in bounded pages, for the partitions that it is given. [`schedule`] does it again and again.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use common::chain::Position;
 use common::claim::{self, Claim, Kind, ObjectName};
-use common::failure::{Class, Failure};
+use common::failure::Failure;
 use common::horizon::{self, Candidate, bound, may_delete};
 use common::ids::{Lineage, Offset, Partition};
 use common::mutant::Mutant;
@@ -14,12 +14,13 @@ use common::progress::Registry;
 use runtime::port::{DELETE_KEYS_MAX, Listed, ObjectStore, SignalLog, World};
 use runtime::{failpoint, progress};
 use serde::Serialize;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::driver::effects::{append_claim, put_bare_claim};
 use crate::metrics;
 
 mod manifests;
+pub mod schedule;
 
 /// Objects that one request deletes. Few in a build for drills, so that a crash between two of them leaves half behind (C32).
 const BATCH: usize = if cfg!(feature = "drills") { 4 } else { DELETE_KEYS_MAX };
@@ -335,51 +336,5 @@ impl Report {
     fn count(&mut self, objects: &[&Listed]) {
         self.objects += objects.len() as u64;
         self.bytes += objects.iter().map(|object| object.bytes).sum::<u64>();
-    }
-}
-
-/// What the schedule has told already, so that a refusal is logged once and not every hour.
-#[derive(Debug, Default)]
-pub struct Told {
-    refused: BTreeMap<String, String>,
-}
-
-impl Told {
-    /// Logs what a scheduled collection came to.
-    pub fn tell(&mut self, result: &Result<Vec<Report>, Failure>) {
-        match result {
-            Ok(reports) => reports.iter().for_each(|report| self.report(report)),
-            Err(failure) if failure.class == Class::Retry => warn!(%failure, "collect objects, will be tried again"),
-            Err(failure) => tracing::error!(%failure, "collect objects"),
-        }
-    }
-
-    fn report(&mut self, report: &Report) {
-        match &report.refused {
-            Some(reason) if self.refused.get(&report.topic) != Some(reason) => {
-                warn!(
-                    topic = report.topic,
-                    reason,
-                    "nothing is collected; make [s3_spolt.gc] targets the targets that load the topic, or end a registration with `redshift-spolt unregister`"
-                );
-                self.refused.insert(report.topic.clone(), reason.clone());
-            }
-            Some(_) => {}
-            None => {
-                self.refused.remove(&report.topic);
-            }
-        }
-        if report.objects > 0 || report.manifests > 0 {
-            info!(
-                topic = report.topic,
-                partition = report.partition,
-                horizon = report.horizon,
-                objects = report.objects,
-                bytes = report.bytes,
-                failed = report.failed,
-                manifests = report.manifests,
-                "objects collected"
-            );
-        }
     }
 }

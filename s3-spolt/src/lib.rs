@@ -8,5 +8,6 @@ pub mod collect;
 pub mod driver;
 pub mod ingest;
 pub mod metrics;
+pub mod operate;
 pub mod rebuild;
 pub mod run;

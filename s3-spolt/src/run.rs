@@ -9,7 +9,7 @@ use common::envelope;
 use common::failure::{Class, Failure};
 use common::ids::{Offset, Partition};
 use common::row::{KeySource, Settings as RowSettings};
-use runtime::config::{self, Config, EnvelopeSetting, KeySetting, S3SpoltConfig, SignalsConfig, TopicSettings};
+use runtime::config::{self, Config, EnvelopeSetting, KeySetting, S3SpoltConfig, TopicSettings};
 use runtime::http;
 use runtime::kafka::{Kafka, TopicRole};
 use runtime::membership::{Change, Membership};
@@ -22,7 +22,8 @@ use runtime::world::RealWorld;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::collect::{Collector, Rules, Source, Told};
+use crate::collect::schedule::schedule;
+use crate::collect::{Collector, Rules};
 use crate::driver::coordinator::Input;
 use crate::driver::effects::Ports;
 use crate::driver::encode::Place;
@@ -190,10 +191,11 @@ pub async fn run(config: Config, own: S3SpoltConfig, shutdown: CancellationToken
         state: lineages,
         threads,
     } = running;
+    let signals = config.signals.clone();
     tokio::spawn(schedule(
         collector,
         own.gc.every,
-        config.signals.clone(),
+        move |topic| signals.topic_for(topic),
         lineages.clone(),
         shutdown.clone(),
     ));
@@ -233,49 +235,6 @@ pub fn rules(config: &Config, own: &S3SpoltConfig) -> Rules {
         targets: own.gc.targets.clone(),
         retention_ms: i64::try_from(own.gc.retention.as_millis()).unwrap_or(i64::MAX),
     }
-}
-
-/// Collects the partitions that this process owns, again and again (rule 23). Owning only shares the work out: two collectors of one
-/// partition do no harm.
-async fn schedule(
-    collector: Collector,
-    every: Duration,
-    signals: SignalsConfig,
-    lineages: tokio::sync::watch::Receiver<serde_json::Value>,
-    shutdown: CancellationToken,
-) {
-    if collector.rules.targets.is_empty() {
-        return;
-    }
-    let mut told = Told::default();
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(every) => {}
-        }
-        let sources = running(&lineages.borrow(), &signals);
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            result = collector.apply(&sources, |_| {}) => told.tell(&result),
-        }
-    }
-}
-
-/// The partitions that are owned and read.
-fn running(lineages: &serde_json::Value, signals: &SignalsConfig) -> Vec<Source> {
-    let lineages = lineages["lineages"].as_array().into_iter().flatten();
-    lineages
-        .filter(|lineage| lineage["phase"] == "running")
-        .filter_map(|lineage| {
-            let topic = lineage["topic"].as_str()?;
-            let partition = i32::try_from(lineage["partition"].as_i64()?).ok()?;
-            Some(Source {
-                topic: topic.to_owned(),
-                signal_topic: signals.topic_for(topic),
-                partition: Partition(partition),
-            })
-        })
-        .collect()
 }
 
 fn ownership(change: Change) -> Input {

@@ -16,6 +16,8 @@ pub enum Stream {
     Delays = 4,
     /// What the daemons ask for: UUIDs and jitter.
     Daemons = 5,
+    /// Second targets, restored warehouses and collections.
+    Targets = 6,
 }
 
 /// A stream of random numbers.

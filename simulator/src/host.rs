@@ -20,6 +20,7 @@ use redshift_spolt::load::statements::Target;
 use redshift_spolt::warehouse::pool::Pool;
 use runtime::port;
 use runtime::readiness::Readiness;
+use s3_spolt::collect::schedule::schedule;
 use s3_spolt::driver::coordinator::Input;
 use s3_spolt::driver::effects::Ports;
 use s3_spolt::driver::encode::{AGE_TICK, Encode, Place};
@@ -32,12 +33,16 @@ use s3_spolt::ingest::machine::Start;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::dice::Dice;
 use crate::fake::bucket::{BUCKET, REGION};
 use crate::fake::fetcher::FakeFetcher;
-use crate::schedule::Role;
+use crate::judge::Halted;
+use crate::operator;
+use crate::schedule::Command;
 use crate::workload::{APPENDED, KEYED, signals_of};
 use crate::world::{Port, World};
 
@@ -45,8 +50,8 @@ use crate::world::{Port, World};
 pub const CLUSTER: &str = "c1";
 /// Prefix of all keys.
 pub const PREFIX: &str = "raw";
-/// Name of the target.
-pub const TARGET: &str = "main";
+/// Names of the targets: one that is always there, and one that begins and ends as the schedule says.
+pub const TARGETS: [&str; 2] = ["main", "second"];
 
 /// Sizes and limits that all processes of a run have.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +60,12 @@ pub struct Shape {
     pub cut: Limits,
     /// When loads start, and how large they are.
     pub load: LoadLimits,
+    /// Whether objects are ever collected.
+    pub collects: bool,
+    /// How often s3-spolt collects by itself, milliseconds.
+    pub collect_every_ms: u64,
+    /// Age below which nothing is collected, milliseconds.
+    pub retention_ms: i64,
 }
 
 impl Shape {
@@ -77,7 +88,48 @@ impl Shape {
             caps,
             queue_claims: dice.between(8, 60),
         };
-        Shape { cut, load }
+        Shape {
+            cut,
+            load,
+            collects: dice.chance(85),
+            collect_every_ms: dice.between(400, 4_000),
+            retention_ms: i64::try_from(dice.below(2_500)).unwrap_or(0),
+        }
+    }
+}
+
+/// What a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// s3-spolt.
+    Spolt,
+    /// redshift-spolt of a target.
+    Loader(&'static str),
+    /// A command of an operator.
+    Operator(Command),
+}
+
+impl What {
+    /// Name of the program.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            What::Spolt => "s3-spolt".to_owned(),
+            What::Loader(target) => format!("redshift-spolt-{target}"),
+            What::Operator(Command::Collect) => "operator-gc".to_owned(),
+            What::Operator(Command::Unregister) => "operator-unregister".to_owned(),
+            What::Operator(Command::Reset(..)) => "operator-reset".to_owned(),
+            What::Operator(Command::Gap(..)) => "operator-gap".to_owned(),
+            What::Operator(Command::Accept(target)) => format!("operator-accept-{target}"),
+        }
+    }
+
+    /// Whose warehouse it reaches.
+    fn target(self) -> &'static str {
+        match self {
+            What::Loader(target) | What::Operator(Command::Accept(target)) => target,
+            _ => TARGETS[0],
+        }
     }
 }
 
@@ -97,6 +149,7 @@ enum Process {
         fatal: UnboundedReceiver<Failure>,
         shared: Arc<Shared>,
     },
+    Operator(JoinHandle<Result<String, Failure>>),
 }
 
 /// See the module.
@@ -116,7 +169,7 @@ impl Host {
     ///
     /// # Errors
     /// When the machine cannot make a runtime or a compression context.
-    pub fn start(world: &World, role: Role, name: String, shape: Shape) -> io::Result<Host> {
+    pub fn start(world: &World, what: What, name: String, shape: Shape) -> io::Result<Host> {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
         let born = world.state().now;
         let name: Arc<str> = name.into();
@@ -124,13 +177,18 @@ impl Host {
         let port = Port {
             world: world.clone(),
             name: name.clone(),
+            target: what.target(),
             born,
             began,
             skew: Arc::new(AtomicI64::new(0)),
         };
-        let process = match role {
-            Role::Spolt => runtime.block_on(spolt(&port, shape))?,
-            Role::Loader => runtime.block_on(loader(&port, shape)),
+        let process = match what {
+            What::Spolt => runtime.block_on(spolt(&port, shape))?,
+            What::Loader(_) => runtime.block_on(loader(&port, shape)),
+            What::Operator(command) => {
+                let task = operator::run(port.clone(), command);
+                Process::Operator(runtime.spawn(task))
+            }
         };
         Ok(Host {
             name,
@@ -179,6 +237,7 @@ impl Host {
             (Process::Loader { orders, .. }, order) => {
                 let _ = orders.send(order.clone());
             }
+            (Process::Operator(_), _) => {}
         }
     }
 
@@ -197,48 +256,67 @@ impl Host {
                 })
             }
             Process::Loader { fatal, .. } => fatal.try_recv().ok().map(|failure| failure.to_string()),
+            Process::Operator(task) => {
+                if !task.is_finished() {
+                    return None;
+                }
+                Some(match self.runtime.block_on(task) {
+                    Ok(Ok(done)) => done,
+                    Ok(Err(failure)) => failure.to_string(),
+                    Err(error) => error.to_string(),
+                })
+            }
         }
     }
 
-    /// What stands still with an alarm: topic, partition (`None` for a whole table), reason.
+    /// What stands still with an alarm.
     #[must_use]
-    pub fn halted(&self) -> Vec<(String, Option<Partition>, String)> {
+    pub fn halted(&self) -> Vec<Halted> {
         match &self.process {
-            Process::Spolt(running) => {
-                let state = running.state.borrow();
-                let lineages = state["lineages"].as_array().cloned().unwrap_or_default();
-                lineages
-                    .iter()
-                    .filter_map(|lineage| {
-                        let reason = lineage["halted"].as_str()?.to_owned();
-                        let partition = i32::try_from(lineage["partition"].as_i64()?).ok()?;
-                        Some((
-                            lineage["topic"].as_str()?.to_owned(),
-                            Some(Partition(partition)),
-                            reason,
-                        ))
-                    })
-                    .collect()
-            }
-            Process::Loader { shared, .. } => halted_tables(&shared.watch.state(TARGET)),
+            Process::Spolt(running) => halted_lineages(&running.state.borrow()),
+            Process::Loader { shared, .. } => halted_tables(self.port.target, &shared.watch.state(&shared.target)),
+            Process::Operator(_) => Vec::new(),
         }
     }
 }
 
-fn halted_tables(state: &serde_json::Value) -> Vec<(String, Option<Partition>, String)> {
+fn halted_lineages(state: &serde_json::Value) -> Vec<Halted> {
+    let lineages = state["lineages"].as_array().into_iter().flatten();
+    lineages
+        .filter_map(|lineage| {
+            let partition = i32::try_from(lineage["partition"].as_i64()?).ok()?;
+            Some(Halted {
+                topic: lineage["topic"].as_str()?.to_owned(),
+                partition: Some(Partition(partition)),
+                target: None,
+                reason: lineage["halted"].as_str()?.to_owned(),
+            })
+        })
+        .collect()
+}
+
+fn halted_tables(target: &'static str, state: &serde_json::Value) -> Vec<Halted> {
     let mut halted = Vec::new();
     for table in state["tables"]
         .as_object()
         .into_iter()
         .flat_map(|tables| tables.values())
     {
-        let topic = table["topic"].as_str().unwrap_or_default().to_owned();
+        let topic = table["topic"].as_str().unwrap_or_default();
+        let mut push = |partition, reason: &str| {
+            halted.push(Halted {
+                topic: topic.to_owned(),
+                partition,
+                target: Some(target),
+                reason: reason.to_owned(),
+            });
+        };
         if let Some(reason) = table["halted"].as_str() {
-            halted.push((topic.clone(), None, reason.to_owned()));
+            push(None, reason);
         }
         for (partition, lineage) in table["lineages"].as_object().into_iter().flatten() {
             if let (Ok(partition), Some(reason)) = (partition.parse(), lineage["halted"].as_str()) {
-                halted.push((topic.clone(), Some(Partition(partition)), reason.to_owned()));
+                push(Some(Partition(partition)), reason);
             }
         }
     }
@@ -284,6 +362,13 @@ async fn spolt(port: &Port, shape: Shape) -> io::Result<Process> {
         tokio::spawn(encoder(encode, inbox));
     }
     tokio::spawn(poller(fetch, commands));
+    tokio::spawn(schedule(
+        operator::collector(port),
+        Duration::from_millis(shape.collect_every_ms),
+        signals_of,
+        running.state.clone(),
+        CancellationToken::new(),
+    ));
     Ok(Process::Spolt(running))
 }
 
@@ -316,7 +401,7 @@ async fn poller(mut fetch: Fetch<FakeFetcher>, commands: std::sync::mpsc::Receiv
 async fn loader(port: &Port, shape: Shape) -> Process {
     let world: Arc<Port> = Arc::new(port.clone());
     let shared = Arc::new(Shared {
-        target: TARGET.into(),
+        target: port.target.into(),
         prefix: PREFIX.into(),
         limits: shape.load,
         create_schemas: true,
@@ -345,7 +430,9 @@ async fn loader(port: &Port, shape: Shape) -> Process {
     Process::Loader { orders, fatal, shared }
 }
 
-fn table(topic: &'static str) -> Table {
+/// The table of a topic, in every target.
+#[must_use]
+pub fn table(topic: &'static str) -> Table {
     let (schema, name) = topic.split_once('.').unwrap_or(("shop", topic));
     Table {
         topic: topic.to_owned(),

@@ -1,25 +1,41 @@
-//! The judge: invariants after every step where that is possible, and at the end all of them, by the predicates of `common::invariants`
-//! and a reference replay of the upstream topics that shares no code with the daemons.
+//! The judge: invariants after every step where that is possible, and at the end all of them ([`end`]), by the predicates of
+//! `common::invariants` and a reference replay of the upstream topics ([`story`]) that shares no code with the daemons.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::chain::Position;
-use common::claim::{Claim, Kind, fingerprint};
+use common::claim::{self, Claim, Kind};
 use common::ids::{Incarnation, Lineage, Offset, Partition};
 use common::invariants::{self, Violation};
 use common::plan::Plan;
+use common::progress::Statement;
 use rusqlite::Connection;
 
 use crate::fake::dialect;
-use crate::fake::upstream::Record;
 use crate::group::Unit;
-use crate::host::{CLUSTER, group_of};
+use crate::host::{CLUSTER, PREFIX, TARGETS, group_of};
 use crate::schedule::Damage;
-use crate::workload::{APPENDED, DEFAULT_EXTRA, KEYED, TOPICS, signals_of};
-use crate::world::State;
+use crate::workload::{APPENDED, KEYED, TOPICS};
+use crate::world::{EPOCH_MS, State};
 
-/// What stands still with an alarm: topic, partition (`None` for a whole table), reason.
-pub type Halted = (String, Option<Partition>, String);
+pub mod end;
+pub mod story;
+
+/// Something that stands still with an alarm.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Halted {
+    /// Topic.
+    pub topic: String,
+    /// Partition; `None` for a whole table.
+    pub partition: Option<Partition>,
+    /// The target whose loader it is; `None` if it is s3-spolt.
+    pub target: Option<&'static str>,
+    /// Why.
+    pub reason: String,
+}
+
+/// A partition of a topic as a target has it.
+pub type Place = (&'static str, Unit);
 
 /// What the judge remembers.
 #[derive(Debug, Default)]
@@ -32,9 +48,35 @@ pub struct Watch {
     pub retained: BTreeSet<Unit>,
     /// Partitions that were added.
     pub added: BTreeSet<Unit>,
-    claims: BTreeMap<(String, Partition), Vec<Claim>>,
-    checkpoints: BTreeMap<(&'static str, Partition), Position>,
-    plans: BTreeMap<&'static str, Plan>,
+    /// Targets whose warehouse was restored.
+    pub restored: BTreeSet<&'static str>,
+    /// Partitions of which it cannot be said any more what they held: claims were made after they were cut short.
+    murky: BTreeSet<Unit>,
+    /// By the name of an accepting process: where the keyed topic's old partitions ended as it began, and how many partitions there were.
+    accepting: BTreeMap<String, Accepted>,
+    /// The last acceptance that a target has recorded.
+    accepted: BTreeMap<&'static str, Accepted>,
+    /// Claim objects that were deleted by collectors.
+    pub collected: u64,
+    claims: BTreeMap<Unit, Vec<Claim>>,
+    /// Counts what is appended to signal topics and progress topic.
+    appended: u64,
+    /// Horizons with the count at which each was appended.
+    horizons: BTreeMap<Unit, Vec<(u64, Position)>>,
+    /// Since which count a target is registered for a topic.
+    registered: BTreeMap<(String, &'static str), u64>,
+    checkpoints: BTreeMap<Place, Position>,
+    /// The highest that each checkpoint ever was: a restored warehouse may miss what lies below.
+    highest: BTreeMap<Place, Position>,
+    plans: BTreeMap<(&'static str, &'static str), Plan>,
+}
+
+/// What an operator accepts.
+#[derive(Debug, Clone, Default)]
+struct Accepted {
+    partitions: usize,
+    /// Last visible record of each partition of then.
+    last: BTreeMap<Partition, Offset>,
 }
 
 /// What a state table says of a lineage.
@@ -46,17 +88,17 @@ pub struct Checkpoint {
     pub signal_next: i64,
 }
 
-fn lineage(topic: &str, partition: Partition) -> Lineage {
+fn lineage(unit: Unit, incarnation: Incarnation) -> Lineage {
     Lineage {
         cluster: CLUSTER.into(),
-        topic: topic.into(),
-        incarnation: Incarnation(0),
-        partition,
+        topic: unit.0.into(),
+        incarnation,
+        partition: unit.1,
     }
 }
 
-fn unit(topic: &str, partition: Partition) -> Unit {
-    (if topic == APPENDED { APPENDED } else { KEYED }, partition)
+fn topic_named(topic: &str) -> &'static str {
+    if topic == APPENDED { APPENDED } else { KEYED }
 }
 
 fn broken(state: &mut State, violation: impl std::fmt::Display) {
@@ -65,44 +107,140 @@ fn broken(state: &mut State, violation: impl std::fmt::Display) {
     state.watch.violations.push(line);
 }
 
+fn broken_as(state: &mut State, invariant: &'static str, evidence: impl Into<String>) {
+    let evidence = evidence.into();
+    broken(state, Violation { invariant, evidence });
+}
+
 /// A claim was appended: I2, and that its object lies on S3 (I1, first half).
 pub fn appended(state: &mut State, claim: &Claim) {
-    let unit = unit(&claim.topic, claim.partition);
-    let known = state
-        .watch
-        .claims
-        .entry((claim.topic.clone(), claim.partition))
-        .or_default();
+    let unit = (topic_named(&claim.topic), claim.partition);
+    let watch = &mut state.watch;
+    watch.appended += 1;
+    let at = Position {
+        incarnation: claim.incarnation,
+        next: claim.next,
+    };
+    if claim.kind == Kind::Horizon {
+        watch.horizons.entry(unit).or_default().push((watch.appended, at));
+        return;
+    }
+    let known = watch.claims.entry(unit).or_default();
     known.push(claim.clone());
-    let damage = state.watch.damaged.get(&unit).copied();
+    let cut = state
+        .upstream
+        .log(unit.0, unit.1)
+        .and_then(|log| log.truncated_at.last());
+    if claim.kind == Kind::Data && claim.incarnation == Incarnation(0) && cut.is_some_and(|cut| claim.next > *cut) {
+        watch.murky.insert(unit);
+    }
+    let damage = watch.damaged.get(&unit).copied();
     if matches!(damage, Some(Damage::SignalsLost(_))) {
         return;
     }
     if let Err(violation) = invariants::chain(known, &claim.lineage()) {
         broken(state, violation);
     }
+    // What lies below a horizon is needed by nobody: the claim of a writer that was thought dead may come after its object's end.
+    let needed = is_needed(state, unit, at);
     let missing = claim
         .object
         .as_ref()
-        .filter(|object| state.bucket.get(&object.key).is_none());
+        .filter(|object| needed && state.bucket.get(&object.key).is_none());
     if let Some(object) = missing
         && damage.is_none()
     {
         let evidence = format!("`{}` is claimed and not on S3", object.key);
-        broken(
-            state,
-            Violation {
-                invariant: "I1 truth",
-                evidence,
-            },
-        );
+        broken_as(state, "I1 truth", evidence);
     }
 }
 
+/// Whether no horizon lies above this end of a claim.
+fn is_needed(state: &State, unit: Unit, end: Position) -> bool {
+    let horizons = state.watch.horizons.get(&unit).into_iter().flatten();
+    horizons.into_iter().all(|(_, horizon)| *horizon <= end)
+}
+
+/// Whether s3-spolt has begun to read a topic: what it is like before that belongs together for everybody.
+#[must_use]
+pub fn has_begun(state: &State, topic: &str) -> bool {
+    let mut claims = state.watch.claims.iter().filter(|((of, _), _)| *of == topic);
+    claims.any(|(_, claims)| claims.iter().any(|claim| claim.kind == Kind::Genesis))
+}
+
+/// A target said something on the progress topic. From its registration until it takes it back everything that it needs must stay.
+pub fn said(state: &mut State, said: &Statement) {
+    state.watch.appended += 1;
+    let now = state.watch.appended;
+    match said {
+        Statement::Pin(pin) => {
+            let key = (pin.target.clone(), topic_named(&pin.topic));
+            state.watch.registered.entry(key).or_insert(now);
+        }
+        Statement::Unpin(unpin) => {
+            let key = (unpin.target.clone(), topic_named(&unpin.topic));
+            state.watch.registered.remove(&key);
+        }
+        Statement::Progress(_) => {}
+    }
+}
+
+/// A collector deleted an object: I8, that a horizon above it was appended before, and that it was old enough where the collector's clock
+/// is right (`modified_ms`).
+pub fn deleted(state: &mut State, key: &str, modified_ms: Option<i64>) {
+    let name = |topic: &&'static str| Some((*topic, claim::object_name(PREFIX, topic, key)?));
+    let Some((topic, name)) = TOPICS.iter().find_map(name) else {
+        broken_as(state, "I8 garbage collection", format!("`{key}` is no claim's object"));
+        return;
+    };
+    state.watch.collected += 1;
+    let unit = (topic, name.partition);
+    let end = Position {
+        incarnation: name.incarnation,
+        next: name.next,
+    };
+    let now_ms = EPOCH_MS + i64::try_from(state.now).unwrap_or(0);
+    if let Some(evidence) = wrongly_deleted(state, unit, name.kind, end) {
+        broken_as(
+            state,
+            "I8 garbage collection",
+            format!("`{key}` was deleted: {evidence}"),
+        );
+    } else if modified_ms.is_some_and(|written| now_ms - written < state.retention_ms) {
+        let evidence = format!("`{key}` was deleted, it is younger than the retention");
+        broken_as(state, "I8 garbage collection", evidence);
+    }
+}
+
+fn wrongly_deleted(state: &State, unit: Unit, kind: Kind, end: Position) -> Option<String> {
+    let watch = &state.watch;
+    if matches!(kind, Kind::Genesis | Kind::Reset) {
+        return Some("origins stay for ever".to_owned());
+    }
+    let horizons = watch.horizons.get(&unit).into_iter().flatten();
+    let above: Vec<u64> = horizons
+        .filter(|(_, horizon)| *horizon > end)
+        .map(|(count, _)| *count)
+        .collect();
+    let Some(first) = above.first() else {
+        return Some("no horizon above it was appended".to_owned());
+    };
+    TARGETS.iter().find_map(|target| {
+        let since = watch.registered.get(&((*target).to_owned(), unit.0))?;
+        // It registered after the horizon, and must see it.
+        if first < since {
+            return None;
+        }
+        let has = watch.highest.get(&(*target, unit));
+        let needs = has.is_none_or(|has| *has < end);
+        needs.then(|| format!("registered target `{target}` stands at {has:?}"))
+    })
+}
+
 /// A transaction was committed: I5, I7, and that the append table holds nothing twice (I4, first half).
-pub fn committed(state: &mut State, group: &'static str, by: &str) {
+pub fn committed(state: &mut State, target: &'static str, group: &'static str, by: &str) {
     let topic = if group == "appended" { APPENDED } else { KEYED };
-    let Some(content) = state.warehouse.group(group).map(|group| &group.committed) else {
+    let Some(content) = state.warehouses[target].group(group).map(|group| &group.committed) else {
         return;
     };
     let positions = checkpoints(content, group);
@@ -110,32 +248,116 @@ pub fn committed(state: &mut State, group: &'static str, by: &str) {
     let doubled = (group == "appended").then(|| doubled(content)).flatten();
     let line: Vec<String> = positions
         .iter()
-        .map(|(partition, checkpoint)| format!("p{partition}={}", checkpoint.position.next))
+        .map(|(partition, checkpoint)| format!("p{partition}={}", checkpoint.position))
         .collect();
-    state.note(format_args!("commit {group} {} by {by}", line.join(" ")));
+    state.note(format_args!("commit {target} {group} {} by {by}", line.join(" ")));
+    if let Some(accepted) = state.watch.accepting.get(by).cloned() {
+        state.watch.accepted.insert(target, accepted);
+    }
+    if topic == KEYED {
+        added_waits(state, target, &positions);
+    }
     for (partition, checkpoint) in positions {
-        let before = state.watch.checkpoints.insert((topic, partition), checkpoint.position);
-        let (Some(before), after) = (before, checkpoint.position) else {
+        let place = (target, (topic, partition));
+        let after = checkpoint.position;
+        let highest = state.watch.highest.entry(place).or_insert(after);
+        *highest = after.max(*highest);
+        let Some(before) = state.watch.checkpoints.insert(place, after) else {
             continue;
         };
         let judged = invariants::monotone((before.incarnation, before.next), (after.incarnation, after.next));
         if let Err(violation) = judged {
-            broken(state, format_args!("{topic}[{partition}] {violation}"));
+            broken(state, format_args!("{target} {topic}[{partition}] {violation}"));
         }
     }
     if let Some(evidence) = doubled {
-        let violation = Violation {
-            invariant: "I4 exactly once",
-            evidence,
-        };
-        broken(state, violation);
+        broken_as(state, "I4 exactly once", evidence);
     }
-    let document = plan.and_then(|id| state.bucket.get(&format!("raw/_plans/{id}.json")));
+    let document = plan.and_then(|id| state.bucket.get(&format!("{PREFIX}/_plans/{id}.json")));
     if let Some(plan) = document.and_then(|document| Plan::parse(document).ok())
-        && let Some(before) = state.watch.plans.insert(group, plan.clone())
+        && let Some(before) = state.watch.plans.insert((target, group), plan.clone())
         && let Err(violation) = invariants::forward_schema(&before, &plan)
     {
         broken(state, violation);
+    }
+}
+
+/// An operator's command begins to accept the partitions that there are: from now on every producer uses them.
+pub fn accepts(state: &mut State, by: &str) {
+    state.keys_move = false;
+    let mut accepted = Accepted::default();
+    for partition in state.upstream.partitions(KEYED) {
+        accepted.partitions += 1;
+        let last = state
+            .upstream
+            .log(KEYED, partition)
+            .and_then(|log| log.visible().last());
+        if let Some(last) = last {
+            accepted.last.insert(partition, last.offset);
+        }
+    }
+    state.watch.accepting.insert(by.to_owned(), accepted);
+}
+
+/// Rules 13 and 20: a partition that was added to the keyed topic is not applied before an operator accepted it, and not before all older
+/// partitions are applied up to where they ended then.
+fn added_waits(state: &mut State, target: &'static str, positions: &BTreeMap<Partition, Checkpoint>) {
+    let watch = &state.watch;
+    let added = |partition: &Partition| watch.added.contains(&(KEYED, *partition));
+    // A lineage that began when the partition was there already knows nothing of an increase.
+    let began_with = |partition: &Partition| {
+        let of_topic = watch.claims.iter().filter(|((topic, _), _)| *topic == KEYED);
+        let geneses = of_topic.filter_map(|(_, claims)| claims.iter().find(|claim| claim.kind == Kind::Genesis));
+        let least = geneses.filter_map(|claim| claim.partitions).min();
+        least.is_none_or(|count| i64::from(count) > i64::from(partition.0))
+    };
+    // A checkpoint at the origin says that nothing is applied.
+    let beyond_origin = |partition: &Partition, at: Position| {
+        let claims = watch.claims.get(&(KEYED, *partition)).into_iter().flatten();
+        let mut geneses = claims.filter(|claim| claim.kind == Kind::Genesis);
+        at.incarnation == Incarnation(0) && geneses.next().is_none_or(|genesis| at.next > genesis.start)
+    };
+    let applied = positions.iter().filter(|(partition, checkpoint)| {
+        beyond_origin(partition, checkpoint.position) && added(partition) && !began_with(partition)
+    });
+    let mut found = Vec::new();
+    for (partition, _) in applied {
+        let accepted = watch.accepted.get(target);
+        let Some(accepted) = accepted.filter(|accepted| i64::from(partition.0) < accepted.partitions as i64) else {
+            found.push(format!(
+                "partition `{partition}` was applied before anybody accepted it"
+            ));
+            continue;
+        };
+        for (old, last) in accepted.last.iter().filter(|(old, _)| !added(old)) {
+            let at = positions.get(old).map(|checkpoint| checkpoint.position);
+            if at.is_none_or(|at| at.incarnation == Incarnation(0) && at.next <= *last) {
+                found.push(format!(
+                    "partition `{partition}` was applied before partition `{old}` had passed offset `{last}`"
+                ));
+            }
+        }
+    }
+    for evidence in found {
+        broken_as(state, "I6 order", format!("{target} {KEYED}: {evidence}"));
+    }
+}
+
+/// A target's warehouse was restored: what was known of it is no more.
+pub fn restored(state: &mut State, target: &'static str) {
+    let State { watch, warehouses, .. } = state;
+    watch.restored.insert(target);
+    watch.plans.retain(|(of, _), _| *of != target);
+    watch.checkpoints.retain(|(of, _), _| *of != target);
+    for topic in TOPICS {
+        let group = group_of(topic);
+        let content = warehouses.get(target).and_then(|warehouse| warehouse.group(group));
+        let found = content.map_or_else(BTreeMap::new, |content| checkpoints(&content.committed, group));
+        for (partition, checkpoint) in found {
+            watch
+                .checkpoints
+                .insert((target, (topic, partition)), checkpoint.position);
+        }
     }
 }
 
@@ -173,335 +395,41 @@ fn plan_id(content: &Connection, group: &str) -> Option<String> {
 }
 
 fn doubled(content: &Connection) -> Option<String> {
-    let sql = "SELECT \"_kafka_partition\", \"_kafka_offset\", \"_kafka_seq\", COUNT(*) FROM \"shop.appended\" GROUP BY 1, 2, 3 \
-               HAVING COUNT(*) > 1 ORDER BY 1, 2, 3";
+    let sql = "SELECT \"_kafka_partition\", \"_kafka_incarnation\", \"_kafka_offset\", \"_kafka_seq\", COUNT(*) FROM \"shop.appended\" \
+               GROUP BY 1, 2, 3, 4 HAVING COUNT(*) > 1 ORDER BY 1, 2, 3, 4";
     let rows = ask(content, sql);
     let row = rows.first()?;
-    let (partition, offset, times) = (number(row, 0), number(row, 1), number(row, 3));
+    let (partition, offset, times) = (number(row, 0), number(row, 2), number(row, 4));
     Some(format!(
         "offset `{offset}` of partition `{partition}` was applied {times} times"
     ))
 }
 
-/// A table's checkpoint of a partition.
+/// First signal of a partition that some target, or the backup of one, may still read. A target that may yet begin needs all of them.
 #[must_use]
-pub fn checkpoint(state: &State, group: &str, partition: Partition) -> Option<Checkpoint> {
-    let content = &state.warehouse.group(group)?.committed;
-    checkpoints(content, group).get(&partition).copied()
+pub fn signals_needed_from(state: &State, targets: &[&'static str], unit: Unit) -> i64 {
+    let group = group_of(unit.0);
+    let from = |content: Option<&Connection>| {
+        let found = content.and_then(|content| checkpoints(content, group).get(&unit.1).copied());
+        found.map_or(0, |checkpoint| checkpoint.signal_next)
+    };
+    let needed = targets.iter().map(|target| {
+        let warehouse = &state.warehouses[target];
+        let now = from(warehouse.group(group).map(|group| &group.committed));
+        if warehouse.is_backed_up() {
+            now.min(from(warehouse.backup(group)))
+        } else {
+            now
+        }
+    });
+    needed.min().unwrap_or(0)
 }
 
 fn all_units(state: &State) -> Vec<Unit> {
-    TOPICS
-        .iter()
-        .flat_map(|topic| {
-            let count = state.upstream.topics[topic].partitions.len();
-            (0..count).map(|p| (*topic, Partition(i32::try_from(p).unwrap_or(0))))
-        })
-        .collect()
-}
-
-fn why_halted(halted: &[Halted], unit: Unit) -> Option<&str> {
-    halted
-        .iter()
-        .find(|(topic, partition, _)| topic == unit.0 && partition.is_none_or(|partition| partition == unit.1))
-        .map(|(.., reason)| reason.as_str())
-}
-
-fn is_applied(state: &State, unit: Unit) -> bool {
-    let last = state
-        .upstream
-        .log(unit.0, unit.1)
-        .and_then(|log| log.visible().last().map(|record| record.offset));
-    let last = last.filter(|last| origin(state, unit).is_none_or(|origin| *last >= origin));
-    last.is_none_or(|last| checkpoint(state, group_of(unit.0), unit.1).is_some_and(|at| at.position.next > last))
-}
-
-/// Whether every partition is applied to its end, or stands still with an alarm. A topic whose records are others now may not have been
-/// noticed yet; that has time while the world is kind for `patient` at most.
-#[must_use]
-pub fn is_settled(state: &State, halted: &[Halted], patient: bool) -> bool {
-    all_units(state).into_iter().all(|unit| {
-        why_halted(halted, unit).is_some() || (is_applied(state, unit) && !(patient && is_rewritten(state, unit)))
-    })
-}
-
-/// Where the lineage begins: its first genesis.
-fn origin(state: &State, unit: Unit) -> Option<Offset> {
-    let claims = state.watch.claims.get(&(unit.0.to_owned(), unit.1))?;
-    claims
-        .iter()
-        .find(|claim| claim.kind == Kind::Genesis)
-        .map(|claim| claim.start)
-}
-
-/// Whether what happened to the partition explains that it stands still.
-fn is_justified(state: &State, unit: Unit, reason: &str) -> bool {
-    state.watch.damaged.contains_key(&unit)
-        || (state.watch.retained.contains(&unit) && reason.contains("records were deleted before they were read"))
-        || (state.watch.added.contains(&unit) && unit.0 == KEYED && reason.contains("the partition was added"))
-}
-
-/// Everything that is judged when nothing moves any more.
-pub fn finally(state: &mut State, halted: &[Halted]) {
-    let mut found: Vec<String> = Vec::new();
-    for unit in all_units(state) {
-        let (topic, partition) = unit;
-        let at = |violation: &dyn std::fmt::Display| format!("{topic}[{partition}] {violation}");
-        match why_halted(halted, unit) {
-            Some(reason) if !is_justified(state, unit, reason) => {
-                found.push(at(&format_args!(
-                    "I9 possible progress is broken: it halted without a cause: {reason}"
-                )));
-            }
-            None if !is_applied(state, unit) && !is_rewritten(state, unit) => {
-                let next = checkpoint(state, group_of(topic), partition).map(|at| at.position.next.0);
-                found.push(at(&format_args!(
-                    "I9 possible progress is broken: it stands at {next:?} for ever, without an alarm"
-                )));
-            }
-            _ => {}
-        }
-        if why_halted(halted, unit).is_none() && is_rewritten(state, unit) && tail_differs(state, unit) {
-            found.push(at(
-                &"the topic holds another record where the last claim ended, and nobody noticed",
-            ));
-        }
-        if let Err(violation) = lineage_holds(state, unit, why_halted(halted, unit).is_some()) {
-            found.push(at(&violation));
-        }
-    }
-    if let Err(violation) = keyed_holds(state) {
-        found.push(format!("{KEYED} {violation}"));
-    }
-    for violation in found {
-        broken(state, violation);
-    }
-}
-
-/// Whether the last claim's fingerprint shows that the topic's records are others now. Where a hole or a control record took its place
-/// nothing can show it, and nobody can be blamed (E1).
-fn tail_differs(state: &State, unit: Unit) -> bool {
-    let claims = state.signals.claims(&signals_of(unit.0), unit.1);
-    let Some(tail) = claims.last().and_then(|claim| claim.tail) else {
-        return false;
+    let of_topic = |topic: &&'static str| {
+        let topic = *topic;
+        let partitions = state.upstream.partitions(topic).into_iter();
+        partitions.map(move |partition| (topic, partition))
     };
-    let log = state.upstream.log(unit.0, unit.1);
-    let found = log
-        .and_then(|log| log.seen_from(tail.offset))
-        .filter(|record| record.offset == tail.offset);
-    found.is_some_and(|record| fingerprint(record.key.as_deref(), record.value.as_deref()) != tail.crc32c)
-}
-
-/// The present records are no longer those that were claimed: nothing can be compared.
-fn is_rewritten(state: &State, unit: Unit) -> bool {
-    matches!(
-        state.watch.damaged.get(&unit),
-        Some(Damage::UpstreamTruncated(_) | Damage::Recreated)
-    )
-}
-
-/// Visible records of the lineage that make rows, from its origin on.
-fn with_rows(state: &State, unit: Unit) -> Vec<&Record> {
-    let origin = origin(state, unit);
-    let log = state.upstream.log(unit.0, unit.1);
-    log.into_iter()
-        .flat_map(|log| log.visible())
-        .filter(|record| origin.is_some_and(|origin| record.offset >= origin) && !record.change.rows().is_empty())
-        .collect()
-}
-
-fn lineage_holds(state: &State, unit: Unit, halted: bool) -> Result<(), Violation> {
-    if is_rewritten(state, unit) {
-        return Ok(());
-    }
-    let (topic, partition) = unit;
-    let records = with_rows(state, unit);
-    let offsets: BTreeSet<Offset> = records.iter().map(|record| record.offset).collect();
-    let at = checkpoint(state, group_of(topic), partition).map_or(Offset(0), |at| at.position.next);
-    let claims = state.signals.claims(&signals_of(topic), partition);
-    let lost = matches!(state.watch.damaged.get(&unit), Some(Damage::SignalsLost(_)));
-    if !lost {
-        let all = state.watch.claims.get(&(topic.to_owned(), partition));
-        invariants::chain(all.map_or(&[][..], Vec::as_slice), &lineage(topic, partition))?;
-    }
-    for claim in claims.iter().filter(|claim| claim.kind == Kind::Data) {
-        if let Some(held) = offsets_in(state, claim)? {
-            invariants::truth(claim, &held, &offsets)?;
-        }
-    }
-    invariants::no_silent_loss(&offsets, &claims, at, halted)?;
-    if topic == APPENDED {
-        appended_holds(state, partition, &records, &offsets, at)?;
-    }
-    Ok(())
-}
-
-/// Offsets of the rows of a claim's object; `None` if somebody deleted it.
-fn offsets_in(state: &State, claim: &Claim) -> Result<Option<BTreeSet<Offset>>, Violation> {
-    let Some(object) = claim.object.as_ref().and_then(|object| state.bucket.get(&object.key)) else {
-        return Ok(None);
-    };
-    let rows = dialect::records(object).map_err(|evidence| Violation {
-        invariant: "I1 truth",
-        evidence,
-    })?;
-    let offset = |row: &csv::StringRecord| row.get(3).and_then(|text| text.parse().ok()).map(Offset);
-    Ok(Some(rows.iter().filter_map(offset).collect()))
-}
-
-/// A row of the append table: partition, offset, seq, id, operation, name, n, extra.
-fn appended_rows(state: &State, partition: Partition) -> Rows {
-    let Some(content) = state.warehouse.group("appended").map(|group| &group.committed) else {
-        return Rows::new();
-    };
-    let extra = if has_extra(content, "shop.appended") {
-        "\"extra\""
-    } else {
-        "NULL"
-    };
-    let sql = format!(
-        "SELECT \"_kafka_offset\", \"_kafka_seq\", \"id\", \"_kafka_op\", \"name\", \"n\", {extra} FROM \"shop.appended\" \
-         WHERE \"_kafka_partition\" = {partition} ORDER BY 1, 2"
-    );
-    ask(content, &sql)
-}
-
-fn has_extra(content: &Connection, table: &str) -> bool {
-    let sql = format!("SELECT name FROM pragma_table_info('{table}') WHERE name = 'extra'");
-    !ask(content, &sql).is_empty()
-}
-
-fn appended_holds(
-    state: &State,
-    partition: Partition,
-    records: &[&Record],
-    offsets: &BTreeSet<Offset>,
-    at: Offset,
-) -> Result<(), Violation> {
-    let rows = appended_rows(state, partition);
-    // Rows of one record count once, and count twice if any of them does.
-    let mut counts: BTreeMap<(Offset, i64), usize> = BTreeMap::new();
-    for row in &rows {
-        *counts.entry((Offset(number(row, 0)), number(row, 1))).or_default() += 1;
-    }
-    let mut applied: BTreeMap<Offset, usize> = BTreeMap::new();
-    for ((offset, _), times) in counts {
-        let known = applied.entry(offset).or_default();
-        *known = times.max(*known);
-    }
-    invariants::exactly_once(&applied, offsets, at)?;
-    let wide = state
-        .warehouse
-        .group("appended")
-        .is_some_and(|group| has_extra(&group.committed, "shop.appended"));
-    let mut expected = Rows::new();
-    for record in records.iter().filter(|record| record.offset < at) {
-        for (seq, id, row) in record.change.rows() {
-            let shown = |text: String| Some(text);
-            let mut line = vec![
-                shown(record.offset.to_string()),
-                shown(seq.to_string()),
-                shown(id.to_string()),
-            ];
-            if let Some(row) = row {
-                line.extend([
-                    shown(row.name.clone()),
-                    shown(row.n.to_string()),
-                    extra_of(row.extra.as_ref(), wide),
-                ]);
-            }
-            expected.push(line);
-        }
-    }
-    let found: Rows = rows
-        .into_iter()
-        .map(|mut row| {
-            let delete = row[3].as_deref() == Some("d");
-            row.remove(3);
-            row.truncate(if delete { 3 } else { 6 });
-            row
-        })
-        .collect();
-    differs("the append table", &expected, &found)
-}
-
-fn extra_of(extra: Option<&String>, wide: bool) -> Option<String> {
-    wide.then(|| extra.cloned().unwrap_or_else(|| DEFAULT_EXTRA.to_owned()))
-}
-
-fn differs(what: &str, expected: &Rows, found: &Rows) -> Result<(), Violation> {
-    let at = (0..expected.len().max(found.len())).find(|index| expected.get(*index) != found.get(*index));
-    match at {
-        None => Ok(()),
-        Some(index) => Err(Violation {
-            invariant: "oracle",
-            evidence: format!(
-                "{what} differs from the replay: expected {:?}, found {:?}",
-                expected.get(index),
-                found.get(index)
-            ),
-        }),
-    }
-}
-
-/// The last change of every key below the checkpoints: the writer's place, and the row unless it is gone.
-type Last<'a> = BTreeMap<i64, (Offset, u16, Option<&'a crate::workload::Row>)>;
-
-fn keyed_holds(state: &State) -> Result<(), Violation> {
-    let Some(content) = state.warehouse.group("keyed").map(|group| &group.committed) else {
-        return Ok(());
-    };
-    let units: Vec<Unit> = all_units(state).into_iter().filter(|unit| unit.0 == KEYED).collect();
-    let wide = has_extra(content, "shop.keyed");
-    let extra = if wide { "\"extra\"" } else { "NULL" };
-    for unit in units {
-        if is_rewritten(state, unit) {
-            continue;
-        }
-        let at = checkpoint(state, "keyed", unit.1).map_or(Offset(0), |at| at.position.next);
-        let mut last: Last<'_> = BTreeMap::new();
-        for record in with_rows(state, unit).into_iter().filter(|record| record.offset < at) {
-            for (seq, id, row) in record.change.rows() {
-                last.insert(id, (record.offset, seq, row));
-            }
-        }
-        let sql = format!(
-            "SELECT \"id\", \"_kafka_offset\", \"_kafka_seq\", \"name\", \"n\", {extra} FROM \"shop.keyed\" \
-             WHERE \"_kafka_partition\" = {} ORDER BY 1",
-            unit.1
-        );
-        let rows = ask(content, &sql);
-        let place = |row: &Vec<Option<String>>| {
-            (
-                Offset(number(row, 1)),
-                u16::try_from(number(row, 2)).unwrap_or(u16::MAX),
-            )
-        };
-        let survivors: BTreeMap<i64, (Offset, u16)> = rows.iter().map(|row| (number(row, 0), place(row))).collect();
-        let expected = last
-            .iter()
-            .map(|(id, (offset, seq, row))| (*id, row.map(|_| (*offset, *seq))))
-            .collect();
-        invariants::order(&survivors, &expected)?;
-        let expected: Rows = last
-            .iter()
-            .filter_map(|(id, (offset, seq, row))| {
-                let row = (*row)?;
-                let numbers = [
-                    id.to_string(),
-                    offset.to_string(),
-                    seq.to_string(),
-                    row.name.clone(),
-                    row.n.to_string(),
-                ];
-                let shown = numbers
-                    .into_iter()
-                    .map(Some)
-                    .chain([extra_of(row.extra.as_ref(), wide)]);
-                Some(shown.collect())
-            })
-            .collect();
-        differs("the keyed table", &expected, &rows)?;
-    }
-    Ok(())
+    TOPICS.iter().flat_map(of_topic).collect()
 }

@@ -20,6 +20,8 @@ pub struct Sum {
     pub steps: u64,
     /// Loads committed.
     pub commits: u64,
+    /// Objects that collectors deleted.
+    pub collected: u64,
     /// Virtual milliseconds.
     pub millis: u64,
     /// Lineages and tables that ended with an alarm.
@@ -36,6 +38,7 @@ impl Sum {
         self.seeds += 1;
         self.steps += outcome.steps;
         self.commits += outcome.commits;
+        self.collected += outcome.collected;
         self.millis += outcome.millis;
         self.halted += outcome.halted;
         for (kind, count) in &outcome.faults {
@@ -53,11 +56,12 @@ impl Sum {
         #[allow(clippy::cast_precision_loss, reason = "for people")]
         let rate = self.seeds as f64 / seconds;
         let mut text = format!(
-            "{} seeds in {seconds:.1} s ({rate:.1} a second), {} virtual seconds, {} process steps, {} loads committed, {} alarms\n",
+            "{} seeds in {seconds:.1} s ({rate:.1} a second), {} virtual seconds, {} process steps, {} loads committed, {} objects collected, {} alarms\n",
             self.seeds,
             self.millis / 1_000,
             self.steps,
             self.commits,
+            self.collected,
             self.halted
         );
         let _ = writeln!(text, "{} faults:", self.faults.values().sum::<u64>());

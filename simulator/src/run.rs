@@ -5,13 +5,15 @@ use std::io;
 
 use common::ids::Partition;
 
+use crate::attendant::{Attendant, remedy};
 use crate::dice::{Dice, Stream};
+use crate::fake::signals::PROGRESS;
 use crate::fake::upstream::{Log, Record, Standing, Topic};
 use crate::group::{Group, Unit};
-use crate::host::{Host, Shape, group_of};
-use crate::judge;
-use crate::schedule::{Damage, Fault, Role, Schedule};
-use crate::workload::{self, Change, Producer, TOPICS, signals_of};
+use crate::host::{Host, Shape, TARGETS, What};
+use crate::judge::{self, Halted};
+use crate::schedule::{Command, Damage, Fault, Role, Schedule};
+use crate::workload::{self, Change, KEYED, Producer, TOPICS, signals_of};
 use crate::world::{EPOCH_MS, State, World};
 
 /// Virtual milliseconds between two looks at the world.
@@ -26,6 +28,8 @@ const NOTICE_MS: u64 = 45_000;
 const GO_ON_MS: u64 = 12_000;
 /// How often the end is looked for.
 const LOOK_MS: u64 = 100;
+/// How often somebody looks at what stands still.
+const ATTEND_MS: u64 = 500;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -42,20 +46,49 @@ pub struct Outcome {
     pub millis: u64,
     /// Transactions that wrote.
     pub commits: u64,
+    /// Objects that collectors deleted.
+    pub collected: u64,
     /// Lineages and tables that stand still with an alarm.
     pub halted: usize,
 }
 
+/// Where a process runs; nothing runs there while `host` is `None`.
 struct Place {
     host: Option<Host>,
     lives: u32,
     back_at: Option<u64>,
 }
 
+impl Place {
+    fn starting(at: Option<u64>) -> Place {
+        Place {
+            host: None,
+            lives: 0,
+            back_at: at,
+        }
+    }
+}
+
+/// Processes of one kind, and the group that shares their work out.
 struct Side {
-    role: Role,
+    what: What,
     places: Vec<Place>,
     group: Group,
+}
+
+/// Index of a role's side.
+fn side_of(role: Role) -> usize {
+    match role {
+        Role::Spolt => 0,
+        Role::Loader => 1,
+        Role::Second => 2,
+        Role::Operator => 3,
+    }
+}
+
+/// The target whose loaders have this role; the first for all others.
+fn target_of(role: Role) -> &'static str {
+    if role == Role::Second { TARGETS[1] } else { TARGETS[0] }
 }
 
 struct Run<'a> {
@@ -63,8 +96,11 @@ struct Run<'a> {
     world: World,
     shape: Shape,
     order: Dice,
-    sides: [Side; 2],
+    sides: [Side; 4],
+    /// Targets that load at some time of the run.
+    targets: Vec<&'static str>,
     producer: Producer,
+    attendant: Attendant,
     produced: u64,
     next_step: usize,
     faults: BTreeMap<&'static str, u64>,
@@ -85,7 +121,7 @@ pub fn run(schedule: &Schedule) -> io::Result<Outcome> {
     }
     run.be_kind();
     let (go_on, end) = (run.now + GO_ON_MS, run.now + KINDNESS_MS);
-    let mut more = run.lost_signals();
+    let mut more = run.quiet();
     while run.now < end && !run.is_broken() && !(run.now.is_multiple_of(LOOK_MS) && more.is_empty() && run.is_settled())
     {
         run.produce();
@@ -115,25 +151,40 @@ impl<'a> Run<'a> {
             world.state().upstream.topics.insert(topic, made);
             units.extend((0..partitions).map(|p| (topic, Partition(i32::try_from(p).unwrap_or(0)))));
         }
-        let tables = TOPICS.iter().map(|topic| (*topic, Partition(0))).collect();
-        let side = |role, units| Side {
-            role,
-            places: (0..2)
-                .map(|_| Place {
-                    host: None,
-                    lives: 0,
-                    back_at: Some(0),
-                })
-                .collect(),
+        let mut state = world.state();
+        state.signals.grow(PROGRESS, 1);
+        state.present.insert(TARGETS[0]);
+        state.retention_ms = shape.retention_ms;
+        if shape.collects {
+            let listed = if schedule.expects_second {
+                &TARGETS[..]
+            } else {
+                &TARGETS[..1]
+            };
+            state.configured = listed.iter().map(|target| (*target).to_owned()).collect();
+        }
+        drop(state);
+        let tables: Vec<Unit> = TOPICS.iter().map(|topic| (*topic, Partition(0))).collect();
+        let side = |what, starting: &[Option<u64>], units| Side {
+            what,
+            places: starting.iter().map(|at| Place::starting(*at)).collect(),
             group: Group::new(units),
         };
+        let joins = schedule.steps.iter().any(|step| step.fault == Fault::Join);
         let mut run = Run {
             schedule,
             world,
             shape,
             order: Dice::new(schedule.seed ^ 0x6f72, Stream::Delays),
-            sides: [side(Role::Spolt, units), side(Role::Loader, tables)],
+            sides: [
+                side(What::Spolt, &[Some(0); 2], units),
+                side(What::Loader(TARGETS[0]), &[Some(0); 2], tables.clone()),
+                side(What::Loader(TARGETS[1]), &[None], tables),
+                side(What::Operator(Command::Collect), &[], Vec::new()),
+            ],
+            targets: TARGETS[..if joins { 2 } else { 1 }].to_vec(),
             producer: Producer::new(Dice::new(schedule.seed, Stream::Records), schedule.records),
+            attendant: Attendant::default(),
             produced: 0,
             next_step: 0,
             faults: BTreeMap::new(),
@@ -161,6 +212,7 @@ impl<'a> Run<'a> {
         self.now += millis;
         self.world.state().advance(self.now);
         self.raise_the_dead()?;
+        self.attend()?;
         for side in &mut self.sides {
             for ((place, life), order) in side.group.turn(self.now, &mut self.order) {
                 let place = &side.places[place];
@@ -170,7 +222,12 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        let mut turns = [(0, 0), (0, 1), (1, 0), (1, 1)];
+        let alive = |(side, places): (usize, &Side)| {
+            let places = places.places.iter().enumerate();
+            let alive = places.filter(|(_, place)| place.host.is_some());
+            alive.map(move |(place, _)| (side, place)).collect::<Vec<_>>()
+        };
+        let mut turns: Vec<(usize, usize)> = self.sides.iter().enumerate().flat_map(alive).collect();
         for left in (1..turns.len()).rev() {
             turns.swap(left, self.order.index(left + 1));
         }
@@ -188,20 +245,30 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    fn attend(&mut self) -> io::Result<()> {
+        if !self.schedule.attended || !self.now.is_multiple_of(ATTEND_MS) {
+            return Ok(());
+        }
+        let halted = self.halted();
+        let commands = self
+            .attendant
+            .turn(&self.world.state(), &halted, self.now, &mut self.order);
+        for command in commands {
+            *self.faults.entry(Fault::Operate(command).kind()).or_default() += 1;
+            self.operate(command)?;
+        }
+        Ok(())
+    }
+
     fn raise_the_dead(&mut self) -> io::Result<()> {
         for side in &mut self.sides {
             for (index, place) in side.places.iter_mut().enumerate() {
                 if place.back_at.is_some_and(|at| at <= self.now) {
                     place.back_at = None;
                     place.lives += 1;
-                    let role = if side.role == Role::Spolt {
-                        "s3-spolt"
-                    } else {
-                        "redshift-spolt"
-                    };
-                    let name = format!("{role}-{index}#{}", place.lives);
+                    let name = format!("{}-{index}#{}", side.what.name(), place.lives);
                     self.world.state().note(format_args!("{name} starts"));
-                    place.host = Some(Host::start(&self.world, side.role, name, self.shape)?);
+                    place.host = Some(Host::start(&self.world, side.what, name, self.shape)?);
                     side.group.join((index, place.lives), self.now, &mut self.order);
                 }
             }
@@ -209,14 +276,18 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// A process dies. A daemon is started again; a command is not.
     fn crash(&mut self, side: usize, place: usize, down_ms: u64) {
         let side = &mut self.sides[side];
-        let slot = &mut side.places[place];
+        let Some(slot) = side.places.get_mut(place) else {
+            return;
+        };
         // What the process drops on its way out asks the world for delays: nothing of the world may be held meanwhile.
         if let Some(host) = slot.host.take() {
             self.world.state().note(format_args!("{} dies", host.name));
             drop(host);
-            slot.back_at = Some(self.now + down_ms);
+            let daemon = !matches!(side.what, What::Operator(_));
+            slot.back_at = daemon.then_some(self.now + down_ms);
             side.group.lose((place, slot.lives), self.now, None, &mut self.order);
         }
     }
@@ -232,38 +303,124 @@ impl<'a> Run<'a> {
             let fault = step.fault;
             *self.faults.entry(fault.kind()).or_default() += 1;
             self.world.state().note(format_args!("fault {fault:?}"));
-            self.strike(fault);
+            self.strike(fault)?;
         }
         Ok(())
     }
 
-    fn strike(&mut self, fault: Fault) {
-        let side = |role| usize::from(role == Role::Loader);
+    /// The process that a fault means: of commands, one of those that run.
+    fn place(&self, role: Role, place: usize) -> (usize, usize) {
+        let side = side_of(role);
+        let places = &self.sides[side].places;
+        if role != Role::Operator {
+            return (side, place.min(places.len() - 1));
+        }
+        let running: Vec<usize> = (0..places.len()).filter(|at| places[*at].host.is_some()).collect();
+        (
+            side,
+            running
+                .get(place % running.len().max(1))
+                .copied()
+                .unwrap_or(places.len()),
+        )
+    }
+
+    fn strike(&mut self, fault: Fault) -> io::Result<()> {
         match fault {
-            Fault::Crash(role, place, down_ms) => self.crash(side(role), place, down_ms),
-            Fault::Pause(role, place, millis) => {
-                let until = self.now + millis;
-                let side = &mut self.sides[side(role)];
-                let slot = &mut side.places[place];
-                if let Some(host) = slot.host.as_mut().filter(|host| host.paused_until.is_none()) {
-                    host.paused_until = Some(until);
-                    side.group
-                        .lose((place, slot.lives), self.now, Some(until), &mut self.order);
-                }
+            Fault::Crash(role, place, down_ms) => {
+                let (side, place) = self.place(role, place);
+                self.crash(side, place, down_ms);
             }
-            Fault::Rebalance(role) => self.sides[side(role)].group.rotate(),
+            Fault::Pause(role, place, millis) => self.pause(role, place, millis),
+            Fault::Rebalance(role) => self.sides[side_of(role)].group.rotate(),
             Fault::Request(point, fate) => self.world.state().arm(point, fate),
             Fault::Clock(role, place, millis) => {
-                if let Some(host) = &self.sides[side(role)].places[place].host {
+                let (side, place) = self.place(role, place);
+                if let Some(host) = self.sides[side].places.get(place).and_then(|slot| slot.host.as_ref()) {
                     host.jump(millis);
                 }
+            }
+            Fault::Operate(command) => self.operate(command)?,
+            Fault::Join => self.join(),
+            Fault::Leave => self.leave()?,
+            Fault::Backup(role) => self.world.state().warehouse(target_of(role)).back_up(),
+            Fault::Restore(role, running) => self.restore(role, running),
+            Fault::Compaction => {
+                let mut state = self.world.state();
+                let kept = state.delays.index(4);
+                state.signals.compact_progress(kept);
             }
             Fault::Partition => self.add_partition(),
             Fault::Transaction(millis, commit) => open_transaction(&mut self.world.state(), millis, commit),
             Fault::Retention => retention(&mut self.world.state()),
-            Fault::SignalRetention => signal_retention(&mut self.world.state()),
+            Fault::SignalRetention => signal_retention(&mut self.world.state(), &self.targets),
             Fault::Damage(damage) => damaged(&mut self.world.state(), damage),
         }
+        Ok(())
+    }
+
+    fn pause(&mut self, role: Role, place: usize, millis: u64) {
+        let until = self.now + millis;
+        let (side, place) = self.place(role, place);
+        let side = &mut self.sides[side];
+        let Some(slot) = side.places.get_mut(place) else {
+            return;
+        };
+        if let Some(host) = slot.host.as_mut().filter(|host| host.paused_until.is_none()) {
+            host.paused_until = Some(until);
+            side.group
+                .lose((place, slot.lives), self.now, Some(until), &mut self.order);
+        }
+    }
+
+    fn operate(&mut self, command: Command) -> io::Result<()> {
+        if command == Command::Collect && !self.shape.collects {
+            return Ok(());
+        }
+        let side = &mut self.sides[side_of(Role::Operator)];
+        let what = What::Operator(command);
+        let name = format!("{}-{}", what.name(), side.places.len());
+        self.world.state().note(format_args!("{name} starts"));
+        let mut place = Place::starting(None);
+        place.host = Some(Host::start(&self.world, what, name, self.shape)?);
+        side.places.push(place);
+        Ok(())
+    }
+
+    fn join(&mut self) {
+        let mut state = self.world.state();
+        state.present.insert(TARGETS[1]);
+        if self.shape.collects {
+            state.configured.insert(TARGETS[1].to_owned());
+        }
+        drop(state);
+        let place = &mut self.sides[side_of(Role::Second)].places[0];
+        if place.host.is_none() {
+            place.back_at = Some(self.now);
+        }
+    }
+
+    fn leave(&mut self) -> io::Result<()> {
+        let second = side_of(Role::Second);
+        self.crash(second, 0, 0);
+        self.sides[second].places[0].back_at = None;
+        self.world.state().present.remove(TARGETS[1]);
+        self.operate(Command::Unregister)
+    }
+
+    fn restore(&mut self, role: Role, running: bool) {
+        let (side, target) = (side_of(role), target_of(role));
+        if !self.world.state().warehouse(target).is_backed_up() {
+            return;
+        }
+        if !running {
+            for place in 0..self.sides[side].places.len() {
+                self.crash(side, place, 300);
+            }
+        }
+        let mut state = self.world.state();
+        state.warehouse(target).restore();
+        judge::restored(&mut state, target);
     }
 
     fn add_partition(&mut self) {
@@ -275,6 +432,8 @@ impl<'a> Run<'a> {
             let added = Partition(i32::try_from(known.partitions.len()).unwrap_or(0));
             known.partitions.push(Log::default());
             state.watch.added.insert((topic, added));
+            // Keys that moved before anybody read the topic are a key in two partitions, which no loader can put in order.
+            state.keys_move &= judge::has_begun(&state, KEYED);
             drop(state);
             self.sides[0].group.units.push((topic, added));
         }
@@ -298,9 +457,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Partitions whose signals were lost: what comes after a gap shows it, so there must be something.
-    fn lost_signals(&self) -> Vec<Unit> {
+    /// Partitions that get one more record. Where signals were lost, what comes after a gap shows it, so there must be something; and a
+    /// loader under which the warehouse was restored looks at the checkpoints with the next claim.
+    fn quiet(&self) -> Vec<Unit> {
         let state = self.world.state();
+        if !state.watch.restored.is_empty() {
+            return self.sides[0].group.units.clone();
+        }
         let damaged = state.watch.damaged.iter();
         damaged
             .filter(|(_, damage)| matches!(damage, Damage::SignalsLost(_)))
@@ -308,7 +471,7 @@ impl<'a> Run<'a> {
             .collect()
     }
 
-    fn halted(&self) -> Vec<(String, Option<Partition>, String)> {
+    fn halted(&self) -> Vec<Halted> {
         let places = self.sides.iter().flat_map(|side| &side.places);
         let mut halted: Vec<_> = places
             .filter_map(|place| place.host.as_ref())
@@ -322,18 +485,37 @@ impl<'a> Run<'a> {
     fn is_settled(&self) -> bool {
         let halted = self.halted();
         let patient = self.now < self.schedule.span_ms + NOTICE_MS;
-        judge::is_settled(&self.world.state(), &halted, patient)
+        if self.schedule.attended
+            && halted
+                .iter()
+                .any(|one| remedy(&self.world.state(), &halted, one).is_some())
+        {
+            return false;
+        }
+        judge::end::is_settled(&self.world.state(), &halted, patient)
     }
 
     fn end(mut self) -> Outcome {
         let halted = self.halted();
         let mut state = self.world.state();
-        for (topic, partition, reason) in &halted {
-            let partition = partition.map_or("all".to_owned(), |partition| partition.to_string());
-            state.note(format_args!("halted: {topic}[{partition}] {reason}"));
+        for halted in &halted {
+            let partition = halted
+                .partition
+                .map_or("all".to_owned(), |partition| partition.to_string());
+            let by = halted.target.unwrap_or("s3-spolt");
+            state.note(format_args!(
+                "halted: {by} {}[{partition}] {}",
+                halted.topic, halted.reason
+            ));
         }
         if state.watch.violations.is_empty() {
-            judge::finally(&mut state, &halted);
+            for one in halted.iter().filter(|_| self.schedule.attended) {
+                if let Some(command) = remedy(&state, &halted, one) {
+                    let evidence = format!("{command:?} was run, and it stands still as before: {}", one.reason);
+                    state.watch.violations.push(evidence);
+                }
+            }
+            judge::end::finally(&mut state, &halted);
         }
         let outcome = Outcome {
             violations: state.watch.violations.clone(),
@@ -341,7 +523,8 @@ impl<'a> Run<'a> {
             faults: std::mem::take(&mut self.faults),
             steps: self.steps,
             millis: self.now,
-            commits: state.warehouse.commits,
+            commits: state.warehouses.values().map(|warehouse| warehouse.commits).sum(),
+            collected: state.watch.collected,
             halted: halted.len(),
         };
         drop(state);
@@ -395,10 +578,10 @@ fn retention(state: &mut State) {
     }
 }
 
-/// Lets the older half of what the table has applied expire.
-fn signal_retention(state: &mut State) {
+/// Lets the older half of the signals that nobody needs any more expire.
+fn signal_retention(state: &mut State, targets: &[&'static str]) {
     let (topic, partition) = any_partition(state);
-    let applied = judge::checkpoint(state, group_of(topic), partition).map_or(0, |checkpoint| checkpoint.signal_next);
+    let applied = judge::signals_needed_from(state, targets, (topic, partition));
     state.signals.expire(&signals_of(topic), partition, applied / 2);
 }
 
@@ -418,6 +601,9 @@ fn damaged(state: &mut State, damage: Damage) {
             }
         }
         Damage::Recreated => {
+            for partition in state.upstream.partitions(topic) {
+                state.upstream.end_life((topic, partition));
+            }
             if let Some(known) = state.upstream.topics.get_mut(topic) {
                 known.id = format!("{topic}-2");
                 known.partitions.iter_mut().for_each(|log| *log = Log::default());
@@ -428,6 +614,9 @@ fn damaged(state: &mut State, damage: Damage) {
             }
         }
         Damage::RetentionBeyond | Damage::UpstreamTruncated(_) | Damage::Poison => {
+            if matches!(damage, Damage::UpstreamTruncated(_)) {
+                state.upstream.end_life((topic, partition));
+            }
             let Some(log) = state.upstream.log_mut(topic, partition) else {
                 return;
             };
@@ -441,6 +630,7 @@ fn damaged(state: &mut State, damage: Damage) {
                     value: Some(b"not avro".to_vec()),
                     standing: Standing::Visible,
                     change: Change::Poison,
+                    serial: 0,
                 }),
             }
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use common::ids::Partition;
 use common::mutant::Mutant;
 
 use crate::dice::{Dice, Stream};
@@ -30,8 +31,10 @@ pub enum Point {
     ReadTail,
     /// An object is put.
     Put,
-    /// An object is read by a daemon.
+    /// An object is read or looked for by a daemon.
     Get,
+    /// Objects are deleted.
+    Delete,
     /// A question about an upstream partition.
     Ask,
     /// A schema is asked for.
@@ -47,11 +50,12 @@ pub enum Point {
 }
 
 /// The points at which requests meet their fates.
-const POINTS: [Point; 10] = [
+const POINTS: [Point; 11] = [
     Point::Append,
     Point::ReadTail,
     Point::Put,
     Point::Get,
+    Point::Delete,
     Point::Ask,
     Point::Schema,
     Point::Connect,
@@ -65,8 +69,27 @@ const POINTS: [Point; 10] = [
 pub enum Role {
     /// s3-spolt.
     Spolt,
-    /// redshift-spolt.
+    /// redshift-spolt of the first target.
     Loader,
+    /// redshift-spolt of the second target, where there is one.
+    Second,
+    /// A command that an operator runs.
+    Operator,
+}
+
+/// A command of an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Command {
+    /// `s3-spolt gc --apply`.
+    Collect,
+    /// `redshift-spolt unregister --apply` for the second target.
+    Unregister,
+    /// `s3-spolt reset --apply` for a whole topic that was recreated, or for a partition that was cut short, from where it was cut.
+    Reset(&'static str, Option<Partition>),
+    /// `s3-spolt gap --apply` for a partition: up to the first record that exists, or with `--force` past a record that cannot be read.
+    Gap(&'static str, Partition),
+    /// `redshift-spolt accept-partitions --apply` for the keyed topic of a target.
+    Accept(&'static str),
 }
 
 /// What somebody does to the topics that the assumptions forbid (E1), or that only an operator can mend. A lineage that is hit may halt
@@ -110,6 +133,18 @@ pub enum Fault {
     Partition,
     /// See [`Damage`].
     Damage(Damage),
+    /// An operator runs a command.
+    Operate(Command),
+    /// The second target begins, or comes back: its loader starts, and the configuration of collectors lists it from now on.
+    Join,
+    /// The second target's loader is stopped, and its registration ended by `unregister`; then nothing is kept for it.
+    Leave,
+    /// A backup is taken of a target's warehouse; an earlier one is thrown away.
+    Backup(Role),
+    /// A target's warehouse is restored to its backup. True: under a running loader, else the loader starts anew afterwards.
+    Restore(Role, bool),
+    /// The progress topic is compacted.
+    Compaction,
 }
 
 impl Fault {
@@ -118,15 +153,18 @@ impl Fault {
     pub fn kind(&self) -> &'static str {
         match self {
             Fault::Crash(Role::Spolt, ..) => "crash s3-spolt",
-            Fault::Crash(Role::Loader, ..) => "crash redshift-spolt",
+            Fault::Crash(Role::Loader | Role::Second, ..) => "crash redshift-spolt",
+            Fault::Crash(Role::Operator, ..) => "crash of a command",
             Fault::Pause(Role::Spolt, ..) => "pause s3-spolt",
-            Fault::Pause(Role::Loader, ..) => "pause redshift-spolt",
+            Fault::Pause(Role::Loader | Role::Second, ..) => "pause redshift-spolt",
+            Fault::Pause(Role::Operator, ..) => "pause of a command",
             Fault::Rebalance(_) => "rebalance",
             Fault::Request(point, _) => match point {
                 Point::Append => "signal append",
                 Point::ReadTail => "signal read",
                 Point::Put => "S3 put",
-                Point::Get => "S3 get",
+                Point::Get => "S3 get or list",
+                Point::Delete => "S3 delete",
                 Point::Ask => "upstream question",
                 Point::Schema => "registry",
                 Point::Connect => "warehouse connect",
@@ -139,6 +177,16 @@ impl Fault {
             Fault::Retention => "retention",
             Fault::SignalRetention => "signal retention",
             Fault::Partition => "partition added",
+            Fault::Operate(Command::Collect) => "operator: gc",
+            Fault::Operate(Command::Unregister) => "operator: unregister",
+            Fault::Operate(Command::Reset(..)) => "operator: reset",
+            Fault::Operate(Command::Gap(..)) => "operator: gap",
+            Fault::Operate(Command::Accept(_)) => "operator: accept-partitions",
+            Fault::Join => "second target begins",
+            Fault::Leave => "second target ends",
+            Fault::Backup(_) => "warehouse backup",
+            Fault::Restore(..) => "warehouse restored",
+            Fault::Compaction => "progress compacted",
             Fault::Damage(damage) => match damage {
                 Damage::RetentionBeyond => "damage: retention beyond",
                 Damage::UpstreamTruncated(_) => "damage: upstream truncated",
@@ -175,6 +223,10 @@ pub struct Schedule {
     pub span_ms: u64,
     /// Records of both topics together.
     pub records: u64,
+    /// The configuration of collectors lists the second target before it has begun.
+    pub expects_second: bool,
+    /// Somebody looks at what stands still, and runs the command that mends it.
+    pub attended: bool,
     /// Faults in the order of their times.
     pub steps: Vec<Step>,
 }
@@ -206,11 +258,21 @@ impl Schedule {
                 fault: Fault::Partition,
             });
         }
+        let mut targets = Dice::new(seed, Stream::Targets);
+        steps.extend(second_target(&mut targets, span_ms));
+        steps.extend(restored(&mut targets, span_ms));
+        let collections = if targets.chance(50) { targets.below(4) } else { 0 };
+        steps.extend((0..collections).map(|_| Step {
+            at_ms: targets.below(span_ms),
+            fault: Fault::Operate(Command::Collect),
+        }));
         steps.sort_by_key(|step| step.at_ms);
         Schedule {
             seed,
             span_ms,
             records,
+            expects_second: targets.chance(50),
+            attended: targets.chance(65),
             steps,
         }
     }
@@ -234,8 +296,57 @@ impl Schedule {
     }
 }
 
+/// Half of the runs have a second target: from the beginning, or from some time on; some of those end it, and some let it come back.
+fn second_target(dice: &mut Dice, span_ms: u64) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut at = |at_ms, fault| steps.push(Step { at_ms, fault });
+    if !dice.chance(50) {
+        return steps;
+    }
+    let begins = if dice.chance(50) {
+        0
+    } else {
+        dice.between(span_ms / 4, span_ms)
+    };
+    at(begins, Fault::Join);
+    if dice.chance(40) {
+        let ends = dice.between(begins, span_ms);
+        at(ends, Fault::Leave);
+        if dice.chance(60) {
+            at(dice.between(ends, span_ms), Fault::Join);
+        }
+    }
+    steps
+}
+
+/// One run in ten has a warehouse that is restored.
+fn restored(dice: &mut Dice, span_ms: u64) -> Vec<Step> {
+    if !dice.chance(10) {
+        return Vec::new();
+    }
+    let role = if dice.chance(70) { Role::Loader } else { Role::Second };
+    let taken = dice.below(span_ms);
+    let back = dice.between(taken, span_ms);
+    let running = dice.chance(50);
+    vec![
+        Step {
+            at_ms: taken,
+            fault: Fault::Backup(role),
+        },
+        Step {
+            at_ms: back,
+            fault: Fault::Restore(role, running),
+        },
+    ]
+}
+
 fn fault(dice: &mut Dice) -> Fault {
-    let role = if dice.chance(50) { Role::Spolt } else { Role::Loader };
+    let role = match dice.below(100) {
+        0..45 => Role::Spolt,
+        45..80 => Role::Loader,
+        80..90 => Role::Second,
+        _ => Role::Operator,
+    };
     let process = dice.index(2);
     match dice.below(100) {
         0..16 => Fault::Crash(role, process, dice.between(10, 3_000)),
@@ -258,8 +369,9 @@ fn fault(dice: &mut Dice) -> Fault {
             Fault::Clock(role, process, if dice.chance(50) { millis } else { -millis })
         }
         89..94 => Fault::Transaction(dice.between(100, 4_000), dice.chance(50)),
-        94..97 => Fault::Retention,
-        _ => Fault::SignalRetention,
+        94..96 => Fault::Retention,
+        96..98 => Fault::SignalRetention,
+        _ => Fault::Compaction,
     }
 }
 

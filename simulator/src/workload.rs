@@ -131,7 +131,13 @@ impl Producer {
     /// Produces one change into this partition of [`TOPICS`]`[topic]`.
     pub fn produce_into(&mut self, state: &mut State, topic: usize, partition: Partition) {
         self.count += 1;
-        let (change, op) = self.change(topic, partition);
+        let moves = topic == 0 && state.keys_move && state.watch.added.contains(&(KEYED, partition));
+        let moved = if moves && self.dice.chance(40) {
+            self.moved(topic, partition)
+        } else {
+            None
+        };
+        let (change, op) = moved.unwrap_or_else(|| self.change(topic, partition));
         let wide = self.count > self.wide_from && self.dice.chance(50);
         let deleted = matches!(change, Change::Delete(_));
         let (change, key, value) = encode(change, op, wide);
@@ -168,6 +174,17 @@ impl Producer {
         }
     }
 
+    /// A change of a key that lived in another partition until now, and lives in this one from now on: its producer has learnt of the
+    /// added partition.
+    fn moved(&mut self, topic: usize, to: Partition) -> Option<(Change, &'static str)> {
+        let elsewhere = self.live.iter().filter(|(of, at, _)| *of == topic && *at < to.0);
+        let elsewhere: Vec<_> = elsewhere.copied().collect();
+        let known = elsewhere.get(self.dice.index(elsewhere.len()))?;
+        self.live.remove(known);
+        self.live.insert((topic, to.0, known.2));
+        Some((self.put(known.2, None), "u"))
+    }
+
     fn put(&mut self, id: i64, old: Option<i64>) -> Change {
         let length = if self.dice.chance(5) { 90 } else { 8 };
         let row = Row {
@@ -196,6 +213,7 @@ impl Producer {
         let control = self.dice.chance(6);
         let in_transaction = state.open_transaction == Some((TOPICS[topic], partition)) && self.dice.chance(60);
         let timestamp_ms = EPOCH_MS + i64::try_from(state.now).unwrap_or(0);
+        let serial = u64::try_from(self.count).unwrap_or(0);
         let Some(log) = state.upstream.log_mut(TOPICS[topic], partition) else {
             return;
         };
@@ -211,6 +229,7 @@ impl Producer {
             value,
             standing,
             change,
+            serial,
         });
         if control {
             log.append(0, |offset| marker(offset, timestamp_ms));
@@ -228,6 +247,7 @@ pub fn marker(offset: Offset, timestamp_ms: i64) -> Record {
         value: None,
         standing: Standing::Hidden,
         change: Change::Nothing,
+        serial: 0,
     }
 }
 

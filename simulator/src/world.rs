@@ -1,6 +1,6 @@
 //! What all processes share: virtual time, requests under way, the event log, and the state of the fakes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +14,7 @@ use crate::fake::bucket::Bucket;
 use crate::fake::signals::Signals;
 use crate::fake::upstream::Upstream;
 use crate::fake::warehouse::Warehouse;
+use crate::host::TARGETS;
 use crate::judge::Watch;
 use crate::schedule::{Fate, Point};
 
@@ -56,8 +57,16 @@ pub struct State {
     pub signals: Signals,
     /// S3.
     pub bucket: Bucket,
-    /// The warehouse.
-    pub warehouse: Warehouse,
+    /// The warehouses by target.
+    pub warehouses: BTreeMap<&'static str, Warehouse>,
+    /// Targets that loaders are started for.
+    pub present: BTreeSet<&'static str>,
+    /// Targets that the configuration of collectors lists.
+    pub configured: BTreeSet<String>,
+    /// Age below which collectors delete nothing, milliseconds.
+    pub retention_ms: i64,
+    /// Some producers do not use the added partitions yet: a key may still move to one.
+    pub keys_move: bool,
     /// Judges what can be judged on the fly.
     pub watch: Watch,
     /// Where a producer's transaction is open.
@@ -79,7 +88,11 @@ impl State {
             upstream: Upstream::default(),
             signals: Signals::default(),
             bucket: Bucket::default(),
-            warehouse: Warehouse::default(),
+            warehouses: TARGETS.map(|target| (target, Warehouse::default())).into(),
+            present: BTreeSet::new(),
+            configured: BTreeSet::new(),
+            retention_ms: 0,
+            keys_move: true,
             watch: Watch::default(),
             open_transaction: None,
             queue: BTreeMap::new(),
@@ -168,6 +181,8 @@ pub struct Port {
     pub world: World,
     /// Name of the process in the event log, such as `s3-spolt-1#2`.
     pub name: Arc<str>,
+    /// Whose warehouse it reaches.
+    pub target: &'static str,
     /// Virtual time at which the process began.
     pub born: u64,
     /// The same moment by the clock of the process's runtime.

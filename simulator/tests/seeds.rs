@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use simulator::many::Plan;
 use simulator::run::run;
-use simulator::schedule::Schedule;
+use simulator::schedule::{Fault, Role, Schedule, Step};
 
 #[test]
 fn a_thousand_seeds_hold() {
@@ -22,10 +22,38 @@ fn a_thousand_seeds_hold() {
     assert_eq!(sum.seeds, 1_000);
     // A world in which nothing moves would hold as well.
     assert!(
-        sum.commits > 10_000 && sum.faults.len() > 20,
+        sum.commits > 10_000 && sum.collected > 5_000 && sum.faults.len() > 25,
         "{}",
         sum.shown(since.elapsed())
     );
+}
+
+/// The loader's memory is of another moment than the catalog that it reads.
+#[test]
+fn a_warehouse_restored_to_before_its_tables_existed_is_loaded_again_by_the_running_loader() {
+    let at = |at_ms, fault| Step { at_ms, fault };
+    let mut halted = 0;
+    for seed in 0..40 {
+        // Sometimes only the state tables exist, sometimes the targets too.
+        let restored = 600 + seed * 150;
+        let schedule = Schedule {
+            steps: vec![
+                at(10, Fault::Backup(Role::Loader)),
+                at(restored, Fault::Restore(Role::Loader, true)),
+            ],
+            span_ms: 8_000,
+            expects_second: true,
+            ..Schedule::of(seed)
+        };
+        let outcome = run(&schedule).unwrap();
+        assert_eq!(outcome.violations, Vec::<String>::new(), "seed {seed}");
+        assert_eq!(
+            outcome.collected, 0,
+            "a target that has not registered holds everything back"
+        );
+        halted += outcome.halted;
+    }
+    assert_eq!(halted, 0, "nothing is missing, so nothing stands still");
 }
 
 #[test]

@@ -11,8 +11,8 @@ use runtime::port::{SignalLog as _, World as _};
 use runtime::report::Error;
 use runtime::world::RealWorld;
 
-use super::{Settings, authorization_shown, open, readiness, status};
-use crate::driver::load::{catalogs, connecting};
+use super::{Settings, authorization_shown, open, readiness};
+use crate::driver::load::{catalogs, connecting, look};
 use crate::driver::plans::Plans;
 use crate::driver::table::Table;
 use crate::load::machine::Limits;
@@ -31,7 +31,7 @@ pub(super) async fn plan(config: Config, settings: Settings, topic: &str) -> Res
         .connect()
         .await
         .map_err(|failure| connecting(&failure))?;
-    let state = status::read(&mut *session, &table.target).await?;
+    let state = look(&mut *session, &table.target).await?;
     let row = state.table.clone();
     let limits = Limits {
         age_ms: 0,

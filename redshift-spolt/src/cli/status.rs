@@ -4,18 +4,16 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use common::claim::Claim;
-use common::failure::Failure;
 use common::ids::Partition;
 use common::progress::Registry;
 use runtime::config::Config;
-use runtime::port::{Session, SignalLog};
+use runtime::port::SignalLog;
 use runtime::progress;
 use runtime::report::Error;
 use serde::Serialize;
 
 use super::{Settings, open, readiness};
-use crate::driver::load::{connecting, has_state};
-use crate::load::state::{State, StateTables};
+use crate::driver::load::{connecting, look};
 
 /// Claims at the end of a signal partition among which the furthest is looked for.
 const TAIL: u64 = 32;
@@ -49,7 +47,7 @@ pub(super) async fn status(config: Config, settings: Settings, json: bool) -> Re
     let mut lines = Vec::new();
     for (topic, name) in open::topics(&config, &settings, &world.kafka).await? {
         let table = open::table(&config, &settings, &topic, name);
-        let state = read(&mut *session, &table.target).await?;
+        let state = look(&mut *session, &table.target).await?;
         let partitions = world
             .kafka
             .topic(&table.signals)
@@ -99,22 +97,6 @@ fn registered(registry: &Registry, topic: &str, partition: Partition) -> BTreeMa
             (target.to_owned(), at.map(|standing| standing.position.next.0))
         })
         .collect()
-}
-
-/// The state as it is now, without the lock: this command must not wait for a load.
-pub(super) async fn read(
-    session: &mut dyn Session,
-    target: &crate::load::statements::Target,
-) -> Result<State, Failure> {
-    if !has_state(session, target).await? {
-        return Ok(State::default());
-    }
-    let tables = StateTables::of(&target.table, &target.state_schema);
-    let answer = session
-        .run(&tables.read())
-        .await
-        .map_err(|failure| connecting(&failure))?;
-    State::parse(&answer)
 }
 
 fn show(lines: &[Line], json: bool) {

@@ -1,17 +1,15 @@
 //! `unregister`: ends the registration of a target that is no more, so that the garbage collector waits for it no longer (rule 23).
 
 use common::failure::Failure;
-use common::progress::{Statement, Unpin};
 use runtime::config::Config;
-use runtime::port::{SignalLog, World};
+use runtime::port::SignalLog;
 use runtime::progress;
 use runtime::report::Error;
 use runtime::world::RealWorld;
-use serde::Serialize;
 
 use super::{Settings, open, readiness};
 use crate::driver::kafka::ProgressTopic;
-use crate::driver::port::Progress;
+use crate::driver::unregister::{Registered, end, registered};
 
 /// What was asked for.
 #[derive(Debug, clap::Args)]
@@ -29,15 +27,6 @@ pub(super) struct Wish {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Line {
-    target: String,
-    topic: String,
-    table: String,
-    /// Partition and first offset that is not applied.
-    positions: Vec<(i32, i64)>,
-}
-
 pub(super) async fn unregister(config: Config, settings: Settings, wish: Wish) -> Result<(), Error> {
     let world = open::world(&config, &settings, &readiness()).await?;
     let topic = &config.signals.progress_topic;
@@ -46,27 +35,7 @@ pub(super) async fn unregister(config: Config, settings: Settings, wish: Wish) -
         Some(_) => progress::read(&world.kafka.signal_log() as &dyn SignalLog, topic).await?,
         None => common::progress::Registry::default(),
     };
-    let topics: Vec<&str> = registry.topics().collect();
-    let lines: Vec<Line> = topics
-        .into_iter()
-        .filter(|topic| wish.topic.is_empty() || wish.topic.iter().any(|wanted| wanted == topic))
-        .flat_map(|topic| {
-            registry
-                .targets(topic)
-                .map(move |(name, registration)| (topic, name, registration))
-        })
-        .filter(|(_, name, _)| *name == target)
-        .map(|(topic, name, registration)| Line {
-            target: name.to_owned(),
-            topic: topic.to_owned(),
-            table: registration.table.clone(),
-            positions: registration
-                .at
-                .iter()
-                .map(|(partition, standing)| (partition.0, standing.position.next.0))
-                .collect(),
-        })
-        .collect();
+    let lines = registered(&registry, &target, &wish.topic);
     if lines.is_empty() {
         return Err(
             Failure::stop(format!("target `{target}` is not registered for any of these topics"))
@@ -76,20 +45,13 @@ pub(super) async fn unregister(config: Config, settings: Settings, wish: Wish) -
     }
     if wish.apply {
         let sink = ProgressTopic::new(world.kafka.producer(), topic.clone());
-        for line in &lines {
-            let unpin = Statement::Unpin(Unpin {
-                target: line.target.clone(),
-                topic: line.topic.clone(),
-                at_ms: RealWorld.now_ms(),
-            });
-            sink.publish(unpin.key(), unpin.encode()).await?;
-        }
+        end(&sink, &RealWorld, &lines).await?;
     }
     show(&lines, &wish);
     Ok(())
 }
 
-fn show(lines: &[Line], wish: &Wish) {
+fn show(lines: &[Registered], wish: &Wish) {
     if wish.json {
         println!("{}", serde_json::to_string_pretty(lines).unwrap_or_default());
         return;

@@ -9,7 +9,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use common::chain::Link;
 use common::claim::Claim;
 use common::failure::Failure;
 use common::horizon::Survey;
@@ -160,7 +159,7 @@ impl Signals for SignalReader {
                 .records
                 .iter()
                 .filter_map(|record| Claim::decode(&record.value).ok());
-            claims.for_each(|claim| survey.take(&Link::of(&claim)));
+            claims.for_each(|claim| survey.take_claim(&claim));
             match slice.records.last() {
                 Some(last) if slice.records.len() as u64 == SURVEY_PAGE => from = last.offset.next(),
                 _ => return Ok(survey),

@@ -30,18 +30,25 @@ pub struct Report {
     pub phases: Phases,
 }
 
+impl Report {
+    /// Of a load that came to this before it began.
+    #[must_use]
+    pub fn nothing(outcome: Outcome) -> Report {
+        Report {
+            outcome,
+            phases: Phases::new(),
+        }
+    }
+}
+
 /// Applies a load. Errors on the way become outcomes.
 pub async fn run(shared: &Shared, target: &Target, load: &LoadPlan, row: Option<&TableRow>, load_id: &str) -> Report {
-    let nothing = |outcome| Report {
-        outcome,
-        phases: Phases::new(),
-    };
     let Ok(_permit) = shared.permits.acquire().await else {
-        return nothing(Outcome::Retry(Failure::retry("the process is shutting down")));
+        return Report::nothing(Outcome::Retry(Failure::retry("the process is shutting down")));
     };
     match attempt(shared, target, load, row, load_id).await {
         Ok(report) => report,
-        Err(failure) => nothing(ended(failure)),
+        Err(failure) => Report::nothing(ended(failure)),
     }
 }
 
@@ -96,7 +103,7 @@ async fn attempt(
         Ok(script) => script,
         Err(failure) => {
             shared.pool.give(session);
-            return Err(failure);
+            return unfit(shared, target, row, failure).await;
         }
     };
     failpoint::hit("C17").await?;
@@ -111,6 +118,16 @@ async fn attempt(
         outcome: ended.outcome,
         phases: ended.phases,
     })
+}
+
+/// The catalog does not fit what is known of the table. What is known may be of another moment than the catalog: the warehouse was restored
+/// under a running loader. Then the load is planned anew from what the state says now, before anybody is told to mend the table.
+async fn unfit(shared: &Shared, target: &Target, row: Option<&TableRow>, failure: Failure) -> Result<Report, Failure> {
+    let now = read_state(shared, target).await?;
+    if now.table.as_ref() == row {
+        return Err(failure);
+    }
+    Ok(Report::nothing(Outcome::Replan))
 }
 
 async fn known_plans(
@@ -210,6 +227,22 @@ pub async fn read_state(shared: &Shared, target: &Target) -> Result<State, Failu
         .await
         .map_err(|failure| asking("unlock the state table", &failure))?;
     shared.pool.give(session);
+    State::parse(&answer)
+}
+
+/// Reads a table's state without lock, and without making anything: as it was at some moment just now.
+///
+/// # Errors
+/// When the warehouse does not answer or refuses.
+pub async fn look(session: &mut dyn Session, target: &Target) -> Result<State, Failure> {
+    if !has_state(session, target).await? {
+        return Ok(State::default());
+    }
+    let tables = StateTables::of(&target.table, &target.state_schema);
+    let answer = session
+        .run(&tables.read())
+        .await
+        .map_err(|failure| connecting(&failure))?;
     State::parse(&answer)
 }
 

@@ -8,7 +8,9 @@
 //! | [`owner`] | starts and ends table tasks as the loader group says (rule 14) |
 //! | [`kafka`] | the real signal reader, membership and progress topic |
 //! | [`register`] | registers a table before its first signal is read (rules 23, 24) |
+//! | [`accept`] | records that an operator accepts added partitions (rules 13, 20) |
 //! | [`silence`] | when a partition of which nothing comes is asked about |
+//! | [`unregister`] | ends a target's registration, as the operator says |
 //! | [`plans`] | plan documents by id, bounded |
 //! | [`watch`] | metrics, and what `/state` shows |
 
@@ -20,6 +22,7 @@ use tokio::sync::Semaphore;
 use crate::load::machine::Limits;
 use crate::warehouse::pool::Pool;
 
+pub mod accept;
 pub mod kafka;
 pub mod load;
 pub mod owner;
@@ -28,6 +31,7 @@ pub mod port;
 pub mod register;
 pub mod silence;
 pub mod table;
+pub mod unregister;
 pub mod watch;
 
 /// What all tables of one process share.

@@ -100,6 +100,20 @@ impl Registrar {
     }
 }
 
+/// Rule 13: how many partitions the topic had when the first of its partitions began. Claims of an added partition lie in the log behind
+/// those of the ones that were there, whichever a new table reads first.
+///
+/// # Errors
+/// When the signals cannot be read.
+pub async fn born_with(shared: &Shared, table: &Table) -> Result<Option<u32>> {
+    let mut least: Option<u32> = None;
+    for partition in (0..shared.signals.partitions(&table.signals).await?).map(Partition) {
+        let born = shared.signals.survey(&table.signals, partition).await?.partitions;
+        least = [least, born].into_iter().flatten().min();
+    }
+    Ok(least)
+}
+
 fn pin(shared: &Shared, table: &Table, state: &State) -> Pin {
     let positions = state.lineages.iter().map(|(partition, checkpoint)| Pinned {
         cluster: checkpoint.cluster.clone(),

@@ -14,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
 use super::port::{Delivered, Delivery, Wish};
-use super::register::Registrar;
+use super::register::{Registrar, born_with};
 use super::{Shared, load};
 use crate::load::machine::{Outcome, View};
 use crate::load::run::{LoadPlan, Run};
+use crate::load::state::TableRow;
 use crate::load::statements::Target;
 use crate::load::{Action, Event, Machine};
 
@@ -240,7 +241,7 @@ impl Task {
         );
     }
 
-    fn load(&self, plan: LoadPlan) {
+    fn load(&self, mut plan: LoadPlan) {
         let (shared, table, events) = (Arc::clone(&self.shared), Arc::clone(&self.table), self.events.clone());
         let (row, fatal) = (self.machine.row().cloned(), self.fatal.clone());
         let load_id = shared.world.uuid();
@@ -248,7 +249,7 @@ impl Task {
         tokio::spawn(
             async move {
                 let started = shared.world.steady_ms();
-                let ended = load::run(&shared, &table.target, &plan, row.as_ref(), &load_id).await;
+                let ended = begin(&shared, &table, &mut plan, row.as_ref(), &load_id).await;
                 let millis = shared.world.steady_ms() - started;
                 let name = table.target.table.to_string();
                 shared.watch.loaded(&name, &plan, &ended, millis);
@@ -306,6 +307,23 @@ impl Task {
             }
         });
     }
+}
+
+/// Runs a load; before the first one of a table the log is asked how many partitions there were.
+async fn begin(
+    shared: &Shared,
+    table: &Table,
+    plan: &mut LoadPlan,
+    row: Option<&TableRow>,
+    load_id: &str,
+) -> load::Report {
+    if row.is_none_or(|row| row.partitions.is_none()) {
+        match born_with(shared, table).await {
+            Ok(born_with) => plan.born_with = born_with,
+            Err(failure) => return load::Report::nothing(Outcome::Retry(failure)),
+        }
+    }
+    load::run(shared, &table.target, plan, row, load_id).await
 }
 
 /// Logs a failure where it ends, and passes on what concerns the whole process.

@@ -81,6 +81,8 @@ pub fn meaning(purpose: Option<Purpose>, answer: &SqlFailure) -> Meaning {
     match code {
         // Two loaders made the same table at once: IF NOT EXISTS does not exclude that.
         "23505" | "42P07" | "42710" => Meaning::Retry(told(Class::Retry)),
+        // The state table is gone: dropped, or restored to before it was there. To read the state makes it anew.
+        "42P01" if matches!(purpose, Some(Purpose::Lock | Purpose::ReadState)) => Meaning::Retry(told(Class::Retry)),
         "42501" => Meaning::Halt(told(Class::Halt).hint("`redshift-spolt check` says which right is missing")),
         "28000" | "28P01" | "3D000" => {
             Meaning::Halt(told(Class::Stop).hint("check [redshift_spolt.connection]: user, password and database"))
@@ -168,6 +170,13 @@ mod tests {
             detail: None,
         };
         assert!(matches!(meaning(Some(Purpose::Commit), &lost), Meaning::Retry(_)));
+    }
+
+    #[test]
+    fn a_state_table_that_is_gone_is_made_anew_and_a_target_that_is_gone_halts() {
+        let gone = answer("42P01", "relation \"spolt.shop__t__state\" does not exist");
+        assert!(matches!(meaning(Some(Purpose::Lock), &gone), Meaning::Retry(_)));
+        assert!(matches!(meaning(Some(Purpose::DeleteTarget), &gone), Meaning::Halt(_)));
     }
 
     #[test]

@@ -121,6 +121,9 @@ pub struct LoadPlan {
     pub groups: Vec<Group>,
     /// Claims of one run overlap above its checkpoint, so that rows may be staged twice (M9).
     pub dedupe: bool,
+    /// How many partitions the topic had when the first of its partitions began, as the signal log says. It is asked before the first load
+    /// alone: the claims of a partition that was added may be read first, and know nothing of what was before (rule 13).
+    pub born_with: Option<u32>,
 }
 
 impl LoadPlan {

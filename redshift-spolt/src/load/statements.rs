@@ -320,13 +320,10 @@ fn next_row(facts: &Facts<'_>, plan: &Plan, order: Option<String>) -> TableRow {
     }
 }
 
-/// How many partitions the topic had when the first of these lineages began.
+/// How many partitions the topic had when the first of its lineages began, as far as it is known.
 fn born_with(load: &LoadPlan) -> Option<u32> {
-    load.runs
-        .iter()
-        .flat_map(|run| &run.claims)
-        .filter_map(|claim| claim.partitions)
-        .min()
+    let said = load.runs.iter().flat_map(|run| &run.claims);
+    said.filter_map(|claim| claim.partitions).chain(load.born_with).min()
 }
 
 /// Rule 13: where rows have a key, a partition that was added later waits until an operator has accepted it and the old ones have passed

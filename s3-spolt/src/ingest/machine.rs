@@ -439,8 +439,11 @@ impl Machine {
             Event::ReadBack(read) if halted.looking > 0 => {
                 match find(&read, &self.cluster, &self.topic, self.partition) {
                     Found::Resume(resume) if Some((resume.incarnation, resume.pos)) > halted.at => {
+                        // As far back as now: where an older claim lies behind an operator's `gap`, the last one alone would lead back to
+                        // where it halted, again and again.
                         self.failures = 0;
-                        return self.recover(actions);
+                        self.generation += 1;
+                        return self.ask_read_back(halted.looking, actions);
                     }
                     Found::ReadAll | Found::ReadMore if halted.looking < u64::MAX => {
                         halted.looking = u64::MAX;

@@ -270,7 +270,8 @@ fn a_halted_lineage_goes_on_when_the_operators_claim_is_in_the_log() {
     for (claims, incarnation) in [(gap, 0), (vec![claim(Kind::Data, 0, 10), reset], 1)] {
         let mut rig = halted_at_10();
         assert_eq!(rig.on(Event::Wake), [Action::ReadBack(LOOK_BACK)]);
-        assert_eq!(rig.on(read(true, claims.clone())), [Action::ReadBack(READ_BACK_FIRST)]);
+        // Found by the simulator: what the lineage itself had on its way may have landed behind the gap.
+        assert_eq!(rig.on(read(true, claims.clone())), [Action::ReadBack(LOOK_BACK)]);
         assert_eq!(rig.machine.halted(), None);
         rig.on(read(true, claims));
         let actions = rig.on(facts(12, 100));

@@ -119,10 +119,15 @@ impl ObjectStore for Port {
 
     async fn delete(&self, keys: &[String]) -> Result<Vec<Undeleted>> {
         let (keys, by) = (keys.to_vec(), self.name.clone());
-        let reply = self.send(Point::Put, move |state| {
+        let honest = self.skew.load(std::sync::atomic::Ordering::Relaxed) == 0;
+        let reply = self.send(Point::Delete, move |state| {
             for key in keys {
+                let Some(object) = state.bucket.objects.remove(&key) else {
+                    continue;
+                };
                 state.note(format_args!("s3 deletes {key} for {by}"));
-                state.bucket.objects.remove(&key);
+                // Whose clock is wrong knows no age.
+                crate::judge::deleted(state, &key, &object.body, honest.then_some(object.modified_ms));
             }
         });
         answered(reply.await, "delete objects").map(|()| Vec::new())

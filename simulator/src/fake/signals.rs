@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use common::chain::Link;
 use common::claim::Claim;
 use common::failure::Failure;
 use common::horizon::Survey;
 use common::ids::{Offset, Partition};
+use common::progress::Statement;
 use redshift_spolt::driver::port::{self as loader, Delivered, Delivery, Progress, Wish};
 use runtime::port::{Result, SignalLog, SignalRecord, SignalSlice};
 
@@ -42,9 +42,10 @@ pub struct Signals {
     pub topics: BTreeMap<String, Vec<SignalPartition>>,
     readings: Vec<Reading>,
     held: BTreeSet<(String, String)>,
-    /// How often progress was published.
-    pub progress: u64,
 }
+
+/// The progress topic.
+pub const PROGRESS: &str = "spolt.progress";
 
 impl Signals {
     /// Makes a topic with at least so many partitions.
@@ -90,6 +91,24 @@ impl Signals {
             let low = log.low;
             log.records.retain(|record| record.offset.0 >= low);
         }
+    }
+
+    /// Compacts the progress topic but for its last `kept` messages: of each key the last message stays.
+    pub fn compact_progress(&mut self, kept: usize) {
+        let Some(log) = self.partition_mut(PROGRESS, Partition(0)) else {
+            return;
+        };
+        let closed = log.records.len().saturating_sub(kept);
+        let key = |record: &SignalRecord| Statement::decode(&record.value).ok()?.map(|said| said.key());
+        let mut seen = BTreeSet::new();
+        let mut index = log.records.len();
+        let mut keep = vec![true; index];
+        for record in log.records.iter().rev() {
+            index -= 1;
+            keep[index] = index >= closed || key(record).is_none_or(|key| seen.insert(key));
+        }
+        let mut keep = keep.into_iter();
+        log.records.retain(|_| keep.next().unwrap_or(true));
     }
 
     /// The claims of a partition, in order; those that expired are missing.
@@ -173,8 +192,14 @@ fn append(state: &mut State, topic: &str, partition: Partition, value: Vec<u8>, 
     let offset = Offset(log.end);
     log.end += 1;
     let claim = Claim::decode(&value);
+    let said = (topic == PROGRESS).then(|| Statement::decode(&value));
     log.records.push(SignalRecord { offset, value });
-    if let Ok(claim) = claim {
+    if let Some(said) = said {
+        if let Ok(Some(said)) = said {
+            state.note(format_args!("progress @{offset} {} by {by}", said.key()));
+            crate::judge::said(state, &said);
+        }
+    } else if let Ok(claim) = claim {
         state.note(format_args!(
             "signal {topic}[{partition}] @{offset} {} {}..{} by {by}",
             claim.kind.name(),
@@ -250,7 +275,7 @@ impl loader::Signals for Port {
             .records
             .iter()
             .filter_map(|record| Claim::decode(&record.value).ok());
-        claims.for_each(|claim| survey.take(&Link::of(&claim)));
+        claims.for_each(|claim| survey.take_claim(&claim));
         Ok(survey)
     }
 
@@ -285,8 +310,11 @@ impl loader::Signals for Port {
 
 #[async_trait]
 impl Progress for Port {
-    async fn publish(&self, _: String, _: Vec<u8>) -> Result<()> {
-        let told = self.send(Point::Progress, |state| state.signals.progress += 1).await;
-        answered(told, "publish progress")
+    async fn publish(&self, _: String, value: Vec<u8>) -> Result<()> {
+        let by = self.name.clone();
+        let told = self.send(Point::Progress, move |state| {
+            append(state, PROGRESS, Partition(0), value, &by);
+        });
+        answered(told.await, "publish progress")
     }
 }

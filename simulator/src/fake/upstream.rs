@@ -7,12 +7,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use common::claim::fingerprint;
 use common::failure::Failure;
-use common::ids::{Offset, Partition};
+use common::ids::{Incarnation, Offset, Partition};
 use common::row::Settings;
 use runtime::port::{self, PartitionFacts, Result};
 use s3_spolt::driver::topics::{Topic as Ready, Topics};
 
 use super::answered;
+use crate::group::Unit;
 use crate::schedule::Point;
 use crate::workload::{self, Change};
 use crate::world::Port;
@@ -43,6 +44,8 @@ pub struct Record {
     pub standing: Standing,
     /// What it does to the table.
     pub change: Change,
+    /// Counts changes in the order in which they were made, whatever partition they went to; 0 for what is no change.
+    pub serial: u64,
 }
 
 /// One partition. Records below `start` are gone for readers, but stay for the reference replay.
@@ -127,6 +130,8 @@ pub struct Topic {
 pub struct Upstream {
     /// By name.
     pub topics: BTreeMap<&'static str, Topic>,
+    /// What partitions held in lives that ended, in order; readers cannot have it.
+    pub ended: BTreeMap<Unit, Vec<Log>>,
 }
 
 impl Upstream {
@@ -137,6 +142,28 @@ impl Upstream {
             .get(topic)?
             .partitions
             .get(usize::try_from(partition.0).ok()?)
+    }
+
+    /// The partitions of a topic.
+    #[must_use]
+    pub fn partitions(&self, topic: &str) -> Vec<Partition> {
+        let count = self.topics.get(topic).map_or(0, |topic| topic.partitions.len());
+        (0..count).map(|p| Partition(i32::try_from(p).unwrap_or(0))).collect()
+    }
+
+    /// What a partition holds, or held, in this life of it.
+    #[must_use]
+    pub fn life(&self, unit: Unit, incarnation: Incarnation) -> Option<&Log> {
+        let ended = self.ended.get(&unit).map_or(&[][..], Vec::as_slice);
+        let index = usize::try_from(incarnation.0).ok()?;
+        ended.get(index).or_else(|| self.log(unit.0, unit.1))
+    }
+
+    /// Keeps what a partition holds for the replay: its next life begins.
+    pub fn end_life(&mut self, unit: Unit) {
+        if let Some(log) = self.log(unit.0, unit.1).cloned() {
+            self.ended.entry(unit).or_default().push(log);
+        }
     }
 
     /// A partition to be changed.
@@ -197,6 +224,15 @@ impl port::Upstream for Port {
             Some(record.map(|record| fingerprint(record.key.as_deref(), record.value.as_deref())))
         });
         answered(ask.await, "ask for a fingerprint")?.ok_or_else(|| no_such(topic, partition))
+    }
+
+    async fn next_visible(&self, topic: &str, partition: Partition, from: Offset) -> Result<Option<Offset>> {
+        let name = topic.to_owned();
+        let ask = self.send(Point::Ask, move |state| {
+            let log = state.upstream.log(&name, partition)?;
+            Some(log.seen_from(from.max(log.start)).map(|record| record.offset))
+        });
+        answered(ask.await, "look for the next record")?.ok_or_else(|| no_such(topic, partition))
     }
 }
 

@@ -14,6 +14,7 @@ use rusqlite::config::DbConfig;
 use tokio::sync::oneshot;
 
 use super::dialect;
+use crate::host::TARGETS;
 use crate::schedule::{Fate, Point};
 use crate::world::{Port, Reply, State};
 
@@ -51,6 +52,12 @@ struct Server {
     linger_ms: u64,
 }
 
+/// What a backup has of a group.
+struct Copy {
+    content: Connection,
+    widened: BTreeMap<(String, String), u32>,
+}
+
 /// The warehouse.
 #[derive(Default)]
 pub struct Warehouse {
@@ -59,6 +66,7 @@ pub struct Warehouse {
     opened: u64,
     /// Transactions that wrote and were committed.
     pub commits: u64,
+    backup: Option<BTreeMap<&'static str, Copy>>,
 }
 
 /// The groups: names that their statements contain.
@@ -111,6 +119,46 @@ impl Warehouse {
     #[must_use]
     pub fn group(&self, name: &str) -> Option<&Group> {
         self.groups.get(name)
+    }
+
+    /// Takes a backup of everything that is committed.
+    pub fn back_up(&mut self) {
+        let copies = self.groups.iter().map(|(name, group)| {
+            let (content, widened) = (cloned(&group.committed)?, group.widened.clone());
+            Ok((*name, Copy { content, widened }))
+        });
+        self.backup = copies.collect::<rusqlite::Result<_>>().ok();
+    }
+
+    /// What the backup has of a group.
+    #[must_use]
+    pub fn backup(&self, name: &str) -> Option<&Connection> {
+        self.backup.as_ref()?.get(name).map(|copy| &copy.content)
+    }
+
+    /// Whether there is a backup.
+    #[must_use]
+    pub fn is_backed_up(&self) -> bool {
+        self.backup.is_some()
+    }
+
+    /// Puts the backup in the place of what there is; all sessions are cut.
+    pub fn restore(&mut self) {
+        let Some(backup) = self.backup.take() else {
+            return;
+        };
+        self.sessions.clear();
+        let version = self.groups.values().map(|group| group.version).max().unwrap_or(0) + 1;
+        let group = |(name, copy): (_, Copy)| {
+            let group = Group {
+                committed: copy.content,
+                version,
+                locked_by: None,
+                widened: copy.widened,
+            };
+            (name, group)
+        };
+        self.groups = backup.into_iter().map(group).collect();
     }
 
     fn run(&mut self, session: u64, sql: &str, bucket: &super::bucket::Bucket) -> Ran {
@@ -326,8 +374,9 @@ fn plain(content: &Connection, sql: &str) -> Result<Answer, SqlFailure> {
 type Done = Box<dyn FnOnce(&mut State, Result<Answer, SqlFailure>) + Send>;
 
 /// Runs a statement, as soon as the lock that it needs is free.
-fn attempt(state: &mut State, session: u64, sql: Arc<str>, until: u64, done: Done) {
-    let State { warehouse, bucket, .. } = state;
+fn attempt(state: &mut State, target: &'static str, session: u64, sql: Arc<str>, until: u64, done: Done) {
+    let State { warehouses, bucket, .. } = state;
+    let warehouse = warehouses.entry(target).or_default();
     let commits = warehouse.commits;
     let group = warehouse
         .sessions
@@ -335,7 +384,7 @@ fn attempt(state: &mut State, session: u64, sql: Arc<str>, until: u64, done: Don
         .and_then(|server| server.transaction.as_ref()?.group);
     match warehouse.run(session, &sql, bucket) {
         Ran::Waits if state.now < until => {
-            state.after(LOOK_MS, move |state| attempt(state, session, sql, until, done));
+            state.after(LOOK_MS, move |state| attempt(state, target, session, sql, until, done));
         }
         Ran::Waits => {
             warehouse.end(session);
@@ -345,15 +394,17 @@ fn attempt(state: &mut State, session: u64, sql: Arc<str>, until: u64, done: Don
             );
         }
         Ran::Done(answer) => {
-            if state.warehouse.commits > commits
+            if warehouse.commits > commits
                 && let Some(group) = group
             {
-                let by = state.warehouse.sessions.get(&session).map(|server| server.by.clone());
-                crate::judge::committed(state, group, by.as_deref().unwrap_or("somebody"));
+                let by = warehouse.sessions.get(&session).map(|server| server.by.clone());
+                crate::judge::committed(state, target, group, by.as_deref().unwrap_or("somebody"));
             }
             if let Err(failure) = &answer {
                 let statement = sql.lines().next().unwrap_or_default().to_owned();
-                state.note(format_args!("warehouse session {session} `{statement}`: {failure}"));
+                state.note(format_args!(
+                    "warehouse {target} session {session} `{statement}`: {failure}"
+                ));
             }
             done(state, answer);
         }
@@ -396,6 +447,7 @@ impl Client {
         let mut state = self.port.world.state();
         let (there, back) = (state.way(), state.way());
         let (session, until) = (self.session, state.now + STATEMENT_TIMEOUT_MS);
+        let target = self.port.target;
         let fate = state.fate(point);
         if let Some(fate) = fate {
             let statement = sql.lines().next().unwrap_or_default();
@@ -409,29 +461,31 @@ impl Client {
         };
         match fate {
             None | Some(Fate::Slow(_)) => {
-                state.busy(session, there + slow);
+                state.busy(target, session, there + slow);
                 let done: Done = Box::new(move |state, answer| {
                     state.after(slow + back, move |_| drop(say.send(Some(answer))));
                 });
-                state.after(there + slow, move |state| attempt(state, session, sql, until, done));
+                state.after(there + slow, move |state| {
+                    attempt(state, target, session, sql, until, done)
+                });
             }
             Some(Fate::Refused) => state.after(there + back, move |state| {
-                state.warehouse.end(session);
+                state.warehouse(target).end(session);
                 drop(say.send(Some(Err(refused("40001", "could not serialize access")))));
             }),
             Some(Fate::RequestLost) => state.after(CUT_MS, move |_| drop(say.send(None))),
             Some(Fate::AnswerLost) => {
-                state.busy(session, there);
+                state.busy(target, session, there);
                 state.after(there, move |state| {
-                    attempt(state, session, sql, until, Box::new(|_, _| {}))
+                    attempt(state, target, session, sql, until, Box::new(|_, _| {}))
                 });
                 state.after(CUT_MS, move |_| drop(say.send(None)));
             }
             Some(Fate::Late(millis)) => {
-                state.busy(session, CUT_MS + millis);
+                state.busy(target, session, CUT_MS + millis);
                 let at = CUT_MS + millis;
                 state.after(at, move |state| {
-                    attempt(state, session, sql, until + at, Box::new(|_, _| {}))
+                    attempt(state, target, session, sql, until + at, Box::new(|_, _| {}))
                 });
                 state.after(CUT_MS, move |_| drop(say.send(None)));
             }
@@ -441,10 +495,15 @@ impl Client {
 }
 
 impl State {
+    /// The warehouse of a target.
+    pub fn warehouse(&mut self, target: &'static str) -> &mut Warehouse {
+        self.warehouses.entry(target).or_default()
+    }
+
     /// The server works on something of this session so long.
-    fn busy(&mut self, session: u64, millis: u64) {
+    fn busy(&mut self, target: &'static str, session: u64, millis: u64) {
         let until = self.now + millis + 1;
-        if let Some(server) = self.warehouse.sessions.get_mut(&session) {
+        if let Some(server) = self.warehouse(target).sessions.get_mut(&session) {
             server.busy_until = server.busy_until.max(until);
         }
     }
@@ -454,14 +513,16 @@ impl State {
 impl Drop for Client {
     fn drop(&mut self) {
         let mut state = self.port.world.state();
-        let session = self.session;
-        let Some(server) = state.warehouse.sessions.get(&session) else {
+        let (target, session) = (self.port.target, self.session);
+        let Some(server) = state.warehouse(target).sessions.get(&session) else {
             return;
         };
-        let millis = (state.now + server.linger_ms).max(server.busy_until) - state.now;
-        state.after_all(millis, session, move |state| {
-            state.warehouse.end(session);
-            state.warehouse.sessions.remove(&session);
+        let (linger_ms, busy_until) = (server.linger_ms, server.busy_until);
+        let millis = (state.now + linger_ms).max(busy_until) - state.now;
+        let rank = 2 * session + u64::from(target == TARGETS[1]);
+        state.after_all(millis, rank, move |state| {
+            state.warehouse(target).end(session);
+            state.warehouse(target).sessions.remove(&session);
         });
     }
 }
@@ -469,10 +530,10 @@ impl Drop for Client {
 #[async_trait]
 impl port::Warehouse for Port {
     async fn connect(&self) -> Result<Box<dyn Session>, SqlFailure> {
-        let by = self.name.clone();
+        let (by, target) = (self.name.clone(), self.target);
         let reply = self.send(Point::Connect, move |state| {
-            state.warehouse.opened += 1;
-            let session = state.warehouse.opened;
+            state.warehouse(target).opened += 1;
+            let session = state.warehouse(target).opened;
             let linger_ms = if state.delays.chance(75) {
                 state.delays.between(20, 200)
             } else {
@@ -485,7 +546,7 @@ impl port::Warehouse for Port {
                 busy_until: 0,
                 linger_ms,
             };
-            state.warehouse.sessions.insert(session, server);
+            state.warehouse(target).sessions.insert(session, server);
             session
         });
         match tokio::time::timeout(Duration::from_secs(30), reply).await {
