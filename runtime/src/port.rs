@@ -160,8 +160,6 @@ pub trait Upstream: Send + Sync + 'static {
     async fn next_visible(&self, topic: &str, partition: Partition, from: Offset) -> Result<Option<Offset>>;
     /// Fingerprint of the record at `offset` (see `common::claim::fingerprint`), or `None` if that offset holds no visible record any more.
     async fn fingerprint(&self, topic: &str, partition: Partition, offset: Offset) -> Result<Option<u32>>;
-    /// First visible record at or after `from`; `None` if nothing is visible behind it as of now.
-    async fn next_visible(&self, topic: &str, partition: Partition, from: Offset) -> Result<Option<Offset>>;
 }
 
 /// Schemas by id.

@@ -7,6 +7,7 @@ use common::chain::Position;
 use common::claim::{self, Claim, Kind};
 use common::ids::{Incarnation, Lineage, Offset, Partition};
 use common::invariants::{self, Violation};
+use common::manifest;
 use common::plan::Plan;
 use common::progress::Statement;
 use rusqlite::Connection;
@@ -185,9 +186,22 @@ pub fn said(state: &mut State, said: &Statement) {
     }
 }
 
-/// A collector deleted an object: I8, that a horizon above it was appended before, and that it was old enough where the collector's clock
-/// is right (`modified_ms`).
-pub fn deleted(state: &mut State, key: &str, modified_ms: Option<i64>) {
+/// A collector deleted an object: that it was old enough where the collector's clock is right (`modified_ms`), and I8. What holds a claim
+/// needs a horizon above it that was appended before; a manifest, that its target has moved beyond something that it lists.
+pub fn deleted(state: &mut State, key: &str, body: &[u8], modified_ms: Option<i64>) {
+    let now_ms = EPOCH_MS + i64::try_from(state.now).unwrap_or(0);
+    if modified_ms.is_some_and(|written| now_ms - written < state.retention_ms) {
+        let evidence = format!("`{key}` was deleted, it is younger than the retention");
+        broken_as(state, "I8 garbage collection", evidence);
+    }
+    let of_target = |target: &&&'static str| key.starts_with(&claim::manifest_folder(PREFIX, target));
+    if let Some(target) = TARGETS.iter().find(of_target) {
+        if !is_spent(state, target, body) {
+            let evidence = format!("manifest `{key}` was deleted, and a load may need it");
+            broken_as(state, "I8 garbage collection", evidence);
+        }
+        return;
+    }
     let name = |topic: &&'static str| Some((*topic, claim::object_name(PREFIX, topic, key)?));
     let Some((topic, name)) = TOPICS.iter().find_map(name) else {
         broken_as(state, "I8 garbage collection", format!("`{key}` is no claim's object"));
@@ -195,21 +209,23 @@ pub fn deleted(state: &mut State, key: &str, modified_ms: Option<i64>) {
     };
     state.watch.collected += 1;
     let unit = (topic, name.partition);
-    let end = Position {
-        incarnation: name.incarnation,
-        next: name.next,
-    };
-    let now_ms = EPOCH_MS + i64::try_from(state.now).unwrap_or(0);
-    if let Some(evidence) = wrongly_deleted(state, unit, name.kind, end) {
-        broken_as(
-            state,
-            "I8 garbage collection",
-            format!("`{key}` was deleted: {evidence}"),
-        );
-    } else if modified_ms.is_some_and(|written| now_ms - written < state.retention_ms) {
-        let evidence = format!("`{key}` was deleted, it is younger than the retention");
+    if let Some(evidence) = wrongly_deleted(state, unit, name.kind, name.end()) {
+        let evidence = format!("`{key}` was deleted: {evidence}");
         broken_as(state, "I8 garbage collection", evidence);
     }
+}
+
+/// Whether the target has, or had before a restore, something that the manifest lists: a load that read it now would stop before.
+fn is_spent(state: &State, target: &'static str, manifest: &[u8]) -> bool {
+    let keys = manifest::keys(manifest).unwrap_or_default();
+    keys.iter().any(|key| {
+        let Some((topic, name)) = claim::lineage_of(PREFIX, key) else {
+            return false;
+        };
+        let unit = (topic_named(topic), name.partition);
+        let highest = state.watch.highest.get(&(target, unit));
+        highest.is_some_and(|highest| *highest >= name.end())
+    })
 }
 
 fn wrongly_deleted(state: &State, unit: Unit, kind: Kind, end: Position) -> Option<String> {

@@ -172,22 +172,4 @@ impl Upstream for KafkaUpstream {
             })
             .await
     }
-
-    async fn next_visible(&self, topic: &str, partition: Partition, from: Offset) -> Result<Option<Offset>> {
-        let (topic, context) = (topic.to_owned(), self.pool.context().clone());
-        self.pool
-            .ask("look for the next record", move |consumer| {
-                let (low, end) = bounds(consumer, &context, &topic, partition)?;
-                let from = from.0.max(low);
-                let mut found = None;
-                if from < end {
-                    read(consumer, &context, &topic, partition, Offset(from), |message| {
-                        found = Some(Offset(message.offset()));
-                        false
-                    })?;
-                }
-                Ok(found)
-            })
-            .await
-    }
 }

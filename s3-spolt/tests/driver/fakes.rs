@@ -264,12 +264,6 @@ impl Upstream for Outside {
         let record = upstream[&partition.0].iter().find(|(at, ..)| *at == offset.0);
         Ok(record.map(|(_, key, value)| fingerprint(key.as_deref(), value.as_deref())))
     }
-
-    async fn next_visible(&self, _: &str, partition: Partition, from: Offset) -> Result<Option<Offset>> {
-        let upstream = self.upstream.lock().unwrap();
-        let record = upstream[&partition.0].iter().find(|(at, ..)| *at >= from.0);
-        Ok(record.map(|(at, ..)| Offset(*at)))
-    }
 }
 
 #[async_trait]

@@ -225,15 +225,6 @@ impl port::Upstream for Port {
         });
         answered(ask.await, "ask for a fingerprint")?.ok_or_else(|| no_such(topic, partition))
     }
-
-    async fn next_visible(&self, topic: &str, partition: Partition, from: Offset) -> Result<Option<Offset>> {
-        let name = topic.to_owned();
-        let ask = self.send(Point::Ask, move |state| {
-            let log = state.upstream.log(&name, partition)?;
-            Some(log.seen_from(from.max(log.start)).map(|record| record.offset))
-        });
-        answered(ask.await, "look for the next record")?.ok_or_else(|| no_such(topic, partition))
-    }
 }
 
 #[async_trait]

@@ -91,6 +91,10 @@ fn is_too_late(state: &State, target: &'static str, unit: Unit, reason: &str) ->
     }
     let since = watch.registered.get(&(target.to_owned(), unit.0)).copied().unwrap_or(0);
     let restored = watch.restored.contains(target);
+    // After a restore, what the target said before makes a manifest look spent that a load is about to read.
+    if restored && reason.contains("The specified manifest file does not exist") {
+        return true;
+    }
     let missing = reason.contains("Mandatory url is not present");
     missing && horizons.any(|(count, horizon)| (restored || *count < since) && beyond(horizon))
 }
