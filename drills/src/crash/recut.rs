@@ -33,7 +33,8 @@ pub(super) fn drills() -> Vec<Drill> {
         variant: variant.to_owned(),
         deed: Some(Deed::Pause),
         what: what.to_owned(),
-        quick: true,
+        // The overlap comes about in most runs, not in all: too little for a test that must hold every time.
+        quick: false,
         alone: false,
         run: Arc::new(move |context| run(context, live).boxed()),
     };
