@@ -23,10 +23,25 @@ pub(crate) fn binary(name: &str) -> PathBuf {
 /// When it cannot be started.
 #[must_use]
 pub fn command(name: &str, config: &Path, arguments: &[&str]) -> (bool, String) {
+    command_with(name, config, arguments, std::iter::empty())
+}
+
+/// The same with these variables in its environment.
+///
+/// # Panics
+/// When it cannot be started.
+#[must_use]
+pub fn command_with<'a>(
+    name: &str,
+    config: &Path,
+    arguments: &[&str],
+    env: impl Iterator<Item = (&'a str, &'a str)>,
+) -> (bool, String) {
     let output = Command::new(binary(name))
         .args(arguments)
         .arg("--config")
         .arg(config)
+        .envs(env)
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|error| panic!("start `{name}`: {error}"));

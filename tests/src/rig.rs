@@ -488,7 +488,12 @@ state_schema = "state_{name}"
     #[must_use]
     pub fn command(&self, name: &str, arguments: &[&str]) -> (bool, String) {
         let config = self.config("spolt.toml", "main", &self.parts.redshift);
-        daemon::command(name, &config, arguments)
+        let aws = self
+            .parts
+            .aws
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        daemon::command_with(name, &config, arguments, aws)
     }
 
     /// Starts an s3-spolt.
