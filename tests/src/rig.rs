@@ -231,10 +231,7 @@ impl Rig {
     /// # Panics
     /// When the broker refuses.
     pub async fn create_topic(&self, topic: &str, partitions: i32) {
-        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-            .set("bootstrap.servers", &self.parts.kafka)
-            .create()
-            .expect("an admin client");
+        let admin = self.admin();
         let everywhere = vec![&self.brokers[..]; usize::try_from(partitions).expect("some partitions")];
         let replicas = if self.brokers.is_empty() {
             TopicReplication::Fixed(1)
@@ -249,20 +246,20 @@ impl Rig {
         created[0].as_ref().expect("the topic is created");
     }
 
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        ClientConfig::new()
+            .set("bootstrap.servers", &self.parts.kafka)
+            .create()
+            .expect("an admin client")
+    }
+
     /// Deletes a topic and waits until nobody knows it any more.
     ///
     /// # Panics
     /// When the broker refuses.
     pub async fn delete_topic(&self, topic: &str) {
-        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-            .set("bootstrap.servers", &self.parts.kafka)
-            .create()
-            .expect("an admin client");
-        let deleted = admin
-            .delete_topics(&[topic], &AdminOptions::new())
-            .await
-            .expect("the broker answers");
-        deleted[0].as_ref().expect("the topic is deleted");
+        let admin = self.admin();
+        delete(&admin, topic).await;
         until("the topic is gone", async || {
             let metadata = admin
                 .inner()
@@ -279,10 +276,7 @@ impl Rig {
     /// # Panics
     /// When the broker refuses.
     pub async fn add_partitions(&self, topic: &str, partitions: usize) {
-        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-            .set("bootstrap.servers", &self.parts.kafka)
-            .create()
-            .expect("an admin client");
+        let admin = self.admin();
         let grown = NewPartitions::new(topic, partitions);
         let created = admin
             .create_partitions(&[grown], &AdminOptions::new())
@@ -296,15 +290,8 @@ impl Rig {
     /// # Panics
     /// When the broker refuses.
     pub async fn recreate_topic(&self, topic: &str, partitions: i32) {
-        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-            .set("bootstrap.servers", &self.parts.kafka)
-            .create()
-            .expect("an admin client");
-        let deleted = admin
-            .delete_topics(&[topic], &AdminOptions::new())
-            .await
-            .expect("the broker answers");
-        deleted[0].as_ref().expect("the topic is deleted");
+        let admin = self.admin();
+        delete(&admin, topic).await;
         until("the topic can be created again", async || {
             let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
             let created = admin.create_topics(&[new], &AdminOptions::new()).await;
@@ -319,10 +306,7 @@ impl Rig {
     /// # Panics
     /// When the broker refuses.
     pub async fn delete_records(&self, topic: &str, partition: i32, below: i64) {
-        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-            .set("bootstrap.servers", &self.parts.kafka)
-            .create()
-            .expect("an admin client");
+        let admin = self.admin();
         let mut offsets = TopicPartitionList::new();
         offsets
             .add_partition_offset(topic, partition, rdkafka::Offset::Offset(below))
@@ -689,4 +673,12 @@ fn line(change: &Change, columns: &BTreeSet<String>) -> Vec<Option<String>> {
     let mut row = vec![Some(change.partition.to_string()), Some(change.offset.to_string())];
     row.extend(columns.iter().map(|column| cell(&change.cells, column)));
     row
+}
+
+async fn delete(admin: &AdminClient<DefaultClientContext>, topic: &str) {
+    let deleted = admin
+        .delete_topics(&[topic], &AdminOptions::new())
+        .await
+        .expect("the broker answers");
+    deleted[0].as_ref().expect("the topic is deleted");
 }

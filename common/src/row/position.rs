@@ -12,7 +12,6 @@ use crate::avro::form::{Form, Mapping};
 use crate::avro::{NodeId, Nullable, WriterSchema};
 use crate::csv::Row;
 use crate::plan::Column;
-use crate::table::ColumnType;
 
 /// What the source of such a column begins with; no name in Avro has a dot.
 const PREFIX: &str = "source.";
@@ -38,20 +37,6 @@ pub(super) struct Position {
     form: Form,
 }
 
-/// Types that have an order which no collation and no NaN disturbs.
-fn has_order(ty: ColumnType) -> bool {
-    matches!(
-        ty,
-        ColumnType::SmallInt
-            | ColumnType::Integer
-            | ColumnType::BigInt
-            | ColumnType::Decimal { .. }
-            | ColumnType::Date
-            | ColumnType::Timestamp
-            | ColumnType::TimestampTz
-    )
-}
-
 /// The block's record, and the node of the field in it.
 fn find(schema: &WriterSchema, name: &str) -> Option<(usize, NodeId, Nullable, usize, NodeId)> {
     let envelope = schema.fields(schema.root())?;
@@ -71,7 +56,7 @@ pub(super) fn field_of(schema: &WriterSchema, name: &str) -> Result<Field, PlanE
     let (.., node) = find(schema, name).ok_or_else(|| PlanError::NoPosition(name.to_owned()))?;
     let (node, nullable) = schema.nullable(node).unwrap_or((node, Nullable::Never));
     let ty = Mapping::of(schema, node).ty;
-    if !has_order(ty) {
+    if !ty.has_order() {
         return Err(PlanError::PositionType {
             field: name.to_owned(),
             ty,

@@ -67,6 +67,22 @@ impl ColumnType {
     pub fn is_text(self) -> bool {
         matches!(self, ColumnType::Varchar { .. })
     }
+
+    /// Whether its values compare alike everywhere, so that rows may be ordered by them (rule 20): texts depend on a collation, floating
+    /// point has NaN.
+    #[must_use]
+    pub fn has_order(self) -> bool {
+        matches!(
+            self,
+            ColumnType::SmallInt
+                | ColumnType::Integer
+                | ColumnType::BigInt
+                | ColumnType::Decimal { .. }
+                | ColumnType::Date
+                | ColumnType::Timestamp
+                | ColumnType::TimestampTz
+        )
+    }
 }
 
 /// As in DDL; a VARCHAR without a limit is shown as `VARCHAR`, its width being the loader's to choose.

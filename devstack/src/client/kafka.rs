@@ -221,17 +221,7 @@ impl Kafka {
     /// # Errors
     /// No broker answers.
     pub async fn partitions(&self, topic: &str) -> Result<usize> {
-        let consumer = self.consumer()?;
-        let topic = topic.to_owned();
-        blocking(move || {
-            let metadata = consumer.fetch_metadata(Some(&topic), TIMEOUT)?;
-            let partitions = metadata
-                .topics()
-                .iter()
-                .flat_map(rdkafka::metadata::MetadataTopic::partitions);
-            Ok(partitions.filter(|partition| partition.leader() >= 0).count())
-        })
-        .await
+        Ok(self.leaders(topic).await?.into_iter().flatten().count())
     }
 
     /// First and next offset of each partition, as a read_committed reader sees them.

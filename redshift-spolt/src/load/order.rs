@@ -124,7 +124,7 @@ pub fn of(
         ))
         .hint("`order_by` names a field that every record has: of the value, of Debezium's `source` (`source.lsn`), or `_kafka_timestamp`"));
     };
-    if column.key || !has_order(column.ty) {
+    if column.key || !column.ty.has_order() {
         let what = if column.key {
             "part of the key".to_owned()
         } else {
@@ -141,20 +141,6 @@ pub fn of(
         keys,
         deleted,
     })
-}
-
-/// Types whose values compare alike everywhere: texts depend on a collation, floating point has NaN.
-fn has_order(ty: ColumnType) -> bool {
-    matches!(
-        ty,
-        ColumnType::SmallInt
-            | ColumnType::Integer
-            | ColumnType::BigInt
-            | ColumnType::Decimal { .. }
-            | ColumnType::Date
-            | ColumnType::Timestamp
-            | ColumnType::TimestampTz
-    )
 }
 
 /// Rule 25 needs what came before a row, and that may not have come yet.
