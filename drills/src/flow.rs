@@ -20,7 +20,7 @@ const ROUND: Duration = Duration::from_millis(80);
 /// Every so many rounds the changes come in a transaction, and every other of those is aborted: markers and ghosts occupy offsets.
 const TRANSACTION_EVERY: u32 = 4;
 
-/// The round from which rows have one more column.
+/// The round from which rows have one more column, unless that is held back.
 pub const EVOLVES_AT: u32 = 30;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -39,6 +39,7 @@ pub struct Feed {
 pub struct Flow {
     stop: Arc<AtomicBool>,
     rounds: Arc<AtomicU32>,
+    schema_held: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<()>>>,
 }
 
@@ -47,12 +48,18 @@ impl Flow {
     #[must_use]
     pub fn start(bootstrap: &str, name: &str, feeds: Vec<Feed>) -> Flow {
         let (stop, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
-        let (own_stop, own_rounds) = (Arc::clone(&stop), Arc::clone(&rounds));
+        let schema_held = Arc::new(AtomicBool::new(false));
+        let course = Course {
+            stop: Arc::clone(&stop),
+            rounds: Arc::clone(&rounds),
+            schema_held: Arc::clone(&schema_held),
+        };
         let (bootstrap, name) = (bootstrap.to_owned(), name.to_owned());
-        let thread = std::thread::spawn(move || feed(&bootstrap, &name, feeds, &own_stop, &own_rounds));
+        let thread = std::thread::spawn(move || feed(&bootstrap, &name, feeds, &course));
         Flow {
             stop,
             rounds,
+            schema_held,
             thread: Some(thread),
         }
     }
@@ -61,6 +68,11 @@ impl Flow {
     #[must_use]
     pub fn rounds(&self) -> u32 {
         self.rounds.load(Ordering::Relaxed)
+    }
+
+    /// Holds the change of the schema back, or lets it come.
+    pub fn hold_schema(&self, held: bool) {
+        self.schema_held.store(held, Ordering::Relaxed);
     }
 
     /// Waits for so many more rounds.
@@ -106,7 +118,14 @@ impl Drop for Flow {
     }
 }
 
-fn feed(bootstrap: &str, name: &str, mut feeds: Vec<Feed>, stop: &AtomicBool, rounds: &AtomicU32) -> Result<()> {
+/// What the feeding thread is told, and tells.
+struct Course {
+    stop: Arc<AtomicBool>,
+    rounds: Arc<AtomicU32>,
+    schema_held: Arc<AtomicBool>,
+}
+
+fn feed(bootstrap: &str, name: &str, mut feeds: Vec<Feed>, course: &Course) -> Result<()> {
     let plain = Sender::new(bootstrap);
     let transactional: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
@@ -114,12 +133,15 @@ fn feed(bootstrap: &str, name: &str, mut feeds: Vec<Feed>, stop: &AtomicBool, ro
         .create()
         .context("a transactional producer")?;
     transactional.init_transactions(TIMEOUT).context("begin transactions")?;
+    let mut evolved = false;
     for round in 1.. {
-        if stop.load(Ordering::Relaxed) {
+        if course.stop.load(Ordering::Relaxed) {
             break;
         }
+        let evolves = !evolved && round >= EVOLVES_AT && !course.schema_held.load(Ordering::Relaxed);
+        evolved |= evolves;
         for feed in &mut feeds {
-            if round == EVOLVES_AT {
+            if evolves {
                 feed.source.evolve(feed.later.0, &feed.later.1);
             }
             let changes = feed.source.changes(CHANGES);
@@ -133,7 +155,7 @@ fn feed(bootstrap: &str, name: &str, mut feeds: Vec<Feed>, stop: &AtomicBool, ro
                 plain.send(&feed.topic, records);
             }
         }
-        rounds.store(round, Ordering::Relaxed);
+        course.rounds.store(round, Ordering::Relaxed);
         std::thread::sleep(ROUND);
     }
     Ok(())

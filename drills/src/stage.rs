@@ -116,7 +116,11 @@ impl Stage {
         Ok(())
     }
 
-    async fn loaded_beyond(
+    /// Waits until a partition's checkpoint lies beyond an offset; returns it.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub async fn loaded_beyond(
         &self,
         context: &Context,
         since: Instant,
