@@ -131,6 +131,18 @@ pub struct Object {
     pub sha256: String,
 }
 
+/// The records of a range that became no rows (rule 27): an object in the claim's own folder, see [`Claim::aside_object`]. Its lines are
+/// those of `row::ASIDE_COLUMNS` and the plan's key columns, in the claim's dialect.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Aside {
+    /// Lines, of which a record has more than one where it is long.
+    pub lines: u64,
+    /// Size in bytes, compressed.
+    pub bytes: u64,
+    /// SHA-256 of the content, in hex.
+    pub sha256: String,
+}
+
 /// Fingerprint of the last record, by which a re-created or unclean topic is recognised (rule 12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tail {
@@ -190,8 +202,11 @@ pub struct Claim {
     pub rows: u64,
     /// Records that make no row (heartbeats, tombstones behind a delete).
     pub skipped: u64,
-    /// Records set aside.
+    /// Records set aside: they make no row, and lie in the object of [`Claim::aside`].
     pub rejected: u64,
+    /// The records set aside, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aside: Option<Aside>,
     /// Plan of the object's rows; its document lies beside the data before the claim is sent.
     pub plan: Option<PlanId>,
     /// Writer schemas of the records.
@@ -256,6 +271,7 @@ impl Claim {
             rows: 0,
             skipped: 0,
             rejected: 0,
+            aside: None,
             plan: None,
             schemas: Vec::new(),
             dialect: None,
@@ -289,6 +305,21 @@ impl Claim {
             && self.incarnation == lineage.incarnation
             && self.topic == lineage.topic
             && self.cluster == lineage.cluster
+    }
+
+    /// The object with the records that were set aside, if there are any. Its place follows from the claim's own object, so that the claim
+    /// stays small.
+    #[must_use]
+    pub fn aside_object(&self) -> Option<Object> {
+        let (aside, object, dialect) = (self.aside.as_ref()?, self.object.as_ref()?, self.dialect.as_ref()?);
+        let (folder, _) = object.key.rsplit_once('/')?;
+        Some(Object {
+            bucket: object.bucket.clone(),
+            region: object.region.clone(),
+            key: aside_key(folder, self.start, self.next, &aside.sha256, dialect.compression),
+            bytes: aside.bytes,
+            sha256: aside.sha256.clone(),
+        })
     }
 
     /// The bytes of the signal.
@@ -333,6 +364,10 @@ impl Claim {
             }
             Kind::Genesis | Kind::Reset if self.start != self.next => wrong("an origin covers a range"),
             _ if self.kind != Kind::Data && self.rows > 0 => wrong("a claim without data counts rows"),
+            _ if (self.rejected > 0) != self.aside.is_some() => {
+                wrong("records set aside and their object do not agree")
+            }
+            _ if self.aside.is_some() && self.dialect.is_none() => wrong("records set aside lack their dialect"),
             _ => Ok(()),
         }
     }
@@ -412,14 +447,26 @@ pub fn object_key(
     format!("{folder}/{:019}-{:019}-{digest}.csv{extension}", start.0, next.0)
 }
 
+/// Key of the object with the records of a range that were set aside, in the folder of its lineage; named like a data object.
+fn aside_key(folder: &str, start: Offset, next: Offset, sha256: &str, compression: Compression) -> String {
+    let extension = compression.extension();
+    let digest = &sha256[..sha256.len().min(16)];
+    format!(
+        "{folder}/{:019}-{:019}-{digest}{ASIDE_SUFFIX}{extension}",
+        start.0, next.0
+    )
+}
+
+const ASIDE_SUFFIX: &str = ".aside.csv";
+
 /// Key of the empty object that carries a claim without rows. What an origin or a gap says of the topic depends on when it was made, so
-/// its key has a digest of that: one that was put and never signalled, the topic being created anew after that, does not keep the next one
+/// its key has a digest of that (and so has what is said of records set aside): one that was put and never signalled, the topic being created anew after that, does not keep the next one
 /// from being put. Who made it is left out; two writers that say the same share an object.
 #[must_use]
 pub fn bare_claim_key(prefix: &str, claim: &Claim) -> String {
     let folder = lineage_prefix(prefix, &claim.lineage());
     let (start, next, kind) = (claim.start.0, claim.next.0, claim.kind.name());
-    if !matches!(claim.kind, Kind::Genesis | Kind::Reset | Kind::Gap) {
+    if !matches!(claim.kind, Kind::Genesis | Kind::Reset | Kind::Gap) && claim.aside.is_none() {
         return format!("{folder}/{start:019}-{next:019}-{kind}.claim");
     }
     let said = Claim {
@@ -445,6 +492,8 @@ pub struct ObjectName {
     pub next: Offset,
     /// What is stated.
     pub kind: Kind,
+    /// Whether it holds records set aside: it carries no claim, one beside it names it.
+    pub aside: bool,
 }
 
 impl ObjectName {
@@ -482,6 +531,7 @@ pub fn object_name(prefix: &str, topic: &str, key: &str) -> Option<ObjectName> {
         start,
         next,
         kind,
+        aside: last.contains(ASIDE_SUFFIX),
     })
 }
 
@@ -583,6 +633,57 @@ mod tests {
                 longest: BTreeMap::new(),
                 ..claim
             }
+        );
+    }
+
+    #[test]
+    fn records_set_aside_lie_beside_the_rows_and_are_counted() {
+        let claim = Claim {
+            rejected: 2,
+            aside: Some(Aside {
+                lines: 3,
+                bytes: 40,
+                sha256: "cd".repeat(32),
+            }),
+            ..data()
+        };
+        assert_eq!(Claim::decode(&claim.encode()).unwrap(), claim);
+        assert!(claim.metadata().len() <= METADATA_BYTES_MAX);
+        let mut beside = claim.clone();
+        let own = object_key("raw", &lineage(), Offset(10), Offset(20), "ab", Compression::Zstd);
+        beside.object.as_mut().unwrap().key = own;
+        let aside = beside.aside_object().unwrap();
+        let name = object_name("raw", &lineage().topic, &aside.key).unwrap();
+        assert!(
+            name.aside && (name.start, name.next) == (Offset(10), Offset(20)),
+            "{}",
+            aside.key
+        );
+        let uncounted = Claim {
+            rejected: 0,
+            ..claim.clone()
+        };
+        assert!(matches!(
+            Claim::decode(&uncounted.encode()),
+            Err(DecodeError::Inconsistent(_))
+        ));
+        let only = Claim {
+            rows: 0,
+            kind: Kind::Skip,
+            ..claim
+        };
+        let key = bare_claim_key("raw", &only);
+        assert_eq!(object_name("raw", &lineage().topic, &key).unwrap().kind, Kind::Skip);
+        assert_ne!(
+            key,
+            bare_claim_key(
+                "raw",
+                &Claim {
+                    rejected: 0,
+                    aside: None,
+                    ..only
+                }
+            )
         );
     }
 

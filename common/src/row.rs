@@ -8,9 +8,11 @@
 //! | `row/program.rs` | schemas and a plan compiled into a flat list of cells |
 //! | `row/hot.rs` | the walk over integers, short texts, booleans and nulls |
 //! | `row/encoder.rs` | [`RowEncoder`]: the walk of a record, one per lineage |
+//! | `row/aside.rs` | records that became no rows, as lines of an object of their own |
 //! | `row/stats.rs` | [`Stats`]: what a claim says about the columns of its object |
 //! | `row/reason.rs`, `row/error.rs` | why a record has no row |
 
+mod aside;
 mod encoder;
 mod error;
 mod hot;
@@ -21,6 +23,7 @@ mod settings;
 mod shape;
 mod stats;
 
+pub use aside::{ASIDE_COLUMNS, ASIDE_ERROR_BYTES, ASIDE_PART_BYTES};
 pub use encoder::RowEncoder;
 pub use error::{EncodeError, PlanError, Problem};
 pub use reason::Reason;

@@ -340,6 +340,7 @@ impl Loading {
                 table_row: prepared.row.as_ref(),
                 catalog: &prepared.catalog,
                 deleted: &[],
+                aside: &[],
                 manifests: &manifests,
                 region: REGION,
                 now_ms: 0,

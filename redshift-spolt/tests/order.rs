@@ -199,6 +199,7 @@ impl Warehouse {
             table_row: row,
             catalog: &self.catalog("public", "orders"),
             deleted: &self.catalog("spolt", "public__orders__deleted"),
+            aside: &[],
             manifests: &manifests,
             region: "eu-central-1",
             now_ms: 1_700_000_000_000,

@@ -7,14 +7,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use common::chain::{Policy, Position};
-use common::claim::{Claim, Kind};
+use common::claim::{Aside, Claim, Kind};
 use common::ids::{Incarnation, Offset, Partition};
 use common::plan::Plan;
+use common::table::ColumnType;
+use redshift_spolt::load::aside;
 use redshift_spolt::load::evolve::{Mode, Present};
 use redshift_spolt::load::names::TableName;
 use redshift_spolt::load::run::{self, Caps, LoadPlan, Offer, Pending};
 use redshift_spolt::load::state::TableRow;
-use redshift_spolt::load::statements::{AUTHORIZATION, Facts, Purpose, Script, Target, compile};
+use redshift_spolt::load::statements::{AUTHORIZATION, Facts, Purpose, Script, Statement, Target, compile};
 use sqlparser::dialect::{PostgreSqlDialect, RedshiftSqlDialect};
 use sqlparser::parser::Parser;
 use support::{bare, data, narrow, plans, wide};
@@ -79,8 +81,29 @@ fn row(plan: Option<&Plan>) -> TableRow {
 }
 
 fn compiled(mode: Mode, load: &LoadPlan, row: Option<&TableRow>, known: Option<&Plan>, catalog: &[Present]) -> Script {
+    compiled_with(mode, load, row, known, catalog, &[])
+}
+
+/// A column of our own making as the catalog has it.
+fn present_as(name: &str, ty: ColumnType) -> Present {
+    match ty {
+        ColumnType::Varchar { limit } => present(name, "character varying", limit),
+        ColumnType::Varbyte { limit } => present(name, "binary varying", limit),
+        ColumnType::Timestamp => present(name, "timestamp without time zone", None),
+        ty => present(name, &ty.to_string().to_lowercase(), None),
+    }
+}
+
+fn compiled_with(
+    mode: Mode,
+    load: &LoadPlan,
+    row: Option<&TableRow>,
+    known: Option<&Plan>,
+    catalog: &[Present],
+    aside: &[Present],
+) -> Script {
     let plans = plans();
-    let manifests: Vec<(String, String)> = (0..load.groups.len())
+    let manifests: Vec<(String, String)> = (0..load.manifests())
         .map(|part| ("lake".to_owned(), format!("raw/_manifests/main/L-{part}.json")))
         .collect();
     let facts = Facts {
@@ -91,6 +114,7 @@ fn compiled(mode: Mode, load: &LoadPlan, row: Option<&TableRow>, known: Option<&
         table_row: row,
         catalog,
         deleted: &[],
+        aside,
         manifests: &manifests,
         region: "eu-central-1",
         now_ms: 1_700_000_000_000,
@@ -99,7 +123,7 @@ fn compiled(mode: Mode, load: &LoadPlan, row: Option<&TableRow>, known: Option<&
 }
 
 fn shown(script: &Script) -> String {
-    let show = |statement: &redshift_spolt::load::statements::Statement| {
+    let show = |statement: &Statement| {
         format!(
             "-- {:?} expects {:?}\n{};\n",
             statement.purpose, statement.expect, statement.sql
@@ -159,6 +183,50 @@ fn left_out() -> LoadPlan {
     load(vec![(Some(10), vec![marked])])
 }
 
+/// A claim that overlaps the checkpoint and set records aside, one with nothing else, and one of another partition's first record.
+fn set_aside() -> LoadPlan {
+    let aside = |claim: Claim, lines| Claim {
+        rejected: 2,
+        aside: Some(Aside {
+            lines,
+            bytes: 50,
+            sha256: "ef".repeat(32),
+        }),
+        ..claim
+    };
+    let alone = Claim {
+        dialect: data(0, 20, 30, &narrow().id()).dialect,
+        object: data(0, 20, 30, &narrow().id()).object,
+        ..bare(Kind::Skip, 0, 20, 30)
+    };
+    let of = |claim: Claim| Claim {
+        plan: Some(narrow().id()),
+        ..claim
+    };
+    load(vec![
+        (
+            Some(10),
+            vec![aside(data(0, 5, 20, &narrow().id()), 3), aside(of(alone.clone()), 2)],
+        ),
+        (
+            None,
+            vec![
+                bare(Kind::Genesis, 1, 0, 0),
+                aside(
+                    Claim {
+                        partition: Partition(1),
+                        start: Offset(0),
+                        next: Offset(2),
+                        end: Offset(1),
+                        ..alone
+                    },
+                    2,
+                ),
+            ],
+        ),
+    ])
+}
+
 fn truncated() -> LoadPlan {
     load(vec![(Some(10), vec![bare(Kind::Truncate, 0, 10, 12)])])
 }
@@ -185,6 +253,7 @@ fn ordered(row: Option<&TableRow>) -> Script {
         table_row: row,
         catalog: if began { &catalog } else { &[] },
         deleted: if began { &deleted } else { &[] },
+        aside: &[],
         manifests: &manifests,
         region: "eu-central-1",
         now_ms: 1_700_000_000_000,
@@ -232,6 +301,25 @@ fn scripts() -> Vec<(&'static str, Script)> {
                 ..row.clone()
             };
             compiled(Mode::Upsert, &truncated(), Some(&alone), Some(&narrow), &[])
+        }),
+        (
+            "set_aside_first",
+            compiled(Mode::Upsert, &set_aside(), Some(&row), Some(&narrow), &narrow_catalog()),
+        ),
+        ("set_aside_later", {
+            let columns = aside::columns(&aside::key_columns(&narrow));
+            let catalog: Vec<Present> = columns
+                .iter()
+                .map(|column| present_as(&column.name, column.ty))
+                .collect();
+            compiled_with(
+                Mode::Upsert,
+                &later,
+                Some(&row),
+                Some(&narrow),
+                &narrow_catalog(),
+                &catalog,
+            )
         }),
         ("grown_upsert", {
             let grown = TableRow {
@@ -289,6 +377,7 @@ fn a_truncate_goes_alone_and_needs_one_partition() {
             table_row: Some(&row),
             catalog: &[],
             deleted: &[],
+            aside: &[],
             manifests: &[],
             region: "eu-central-1",
             now_ms: 0,
@@ -316,18 +405,22 @@ fn the_order_is_that_of_rule_17() {
         Purpose::FillUnchanged | Purpose::CountUnchanged | Purpose::EmptyTarget | Purpose::PassOver => 9,
         Purpose::DeleteTarget | Purpose::Forget => 10,
         Purpose::InsertTarget | Purpose::Remember => 11,
-        Purpose::DropStage => 12,
+        // What is set aside comes first, with a stage of its own.
+        Purpose::DropStage | Purpose::TrimAside | Purpose::SetAside | Purpose::Supersede => 12,
         Purpose::Checkpoint | Purpose::TableRow => 13,
         Purpose::Ledger => 14,
         Purpose::Commit => 15,
         Purpose::CreateSchema | Purpose::Widen => panic!("{purpose:?} stands inside the transaction"),
     };
     for (name, script) in scripts() {
-        let ranks: Vec<i32> = script
-            .transaction
-            .iter()
-            .map(|statement| rank(statement.purpose))
-            .collect();
+        let aside =
+            |statement: &Statement| statement.sql.contains("set_aside") || statement.sql.contains("spolt_aside");
+        let counts_aside = |at: usize| at > 0 && aside(&script.transaction[at - 1]) && !aside(&script.transaction[at]);
+        let own = script.transaction.iter().enumerate();
+        let own = own.filter(|(at, statement)| {
+            !aside(statement) && !(statement.purpose == Purpose::CountRows && counts_aside(*at))
+        });
+        let ranks: Vec<i32> = own.map(|(_, statement)| rank(statement.purpose)).collect();
         assert!(ranks.is_sorted(), "{name}: {ranks:?}");
         assert!(
             script
@@ -412,6 +505,7 @@ fn a_partition_that_was_added_later_halts_a_keyed_table_and_no_other() {
         table_row: Some(&added),
         catalog: &catalog,
         deleted: &[],
+        aside: &[],
         manifests: &manifests,
         region: "eu-central-1",
         now_ms: 0,
@@ -449,6 +543,7 @@ fn a_vanished_target_and_a_changed_type_stop_the_table() {
         table_row: Some(&row),
         catalog: &[],
         deleted: &[],
+        aside: &[],
         manifests: &manifests,
         region: "eu-central-1",
         now_ms: 0,

@@ -13,6 +13,8 @@ pub const RECORDS: &str = "s3_spolt_records_total";
 pub const ROWS: &str = "s3_spolt_rows_total";
 /// Records that made no row, by topic.
 pub const SKIPPED: &str = "s3_spolt_skipped_records_total";
+/// Records set aside, by topic and reason; counted when they are read, so again when they are read again.
+pub const SET_ASIDE: &str = "s3_spolt_set_aside_records_total";
 /// Compressed bytes of claimed objects, by topic.
 pub const OBJECT_BYTES: &str = "s3_spolt_object_bytes_total";
 /// Claims acknowledged, by topic and by what cut their object.
@@ -44,6 +46,7 @@ pub fn describe() {
     describe_counter!(RECORDS, Unit::Count, "visible records that were claimed");
     describe_counter!(ROWS, Unit::Count, "rows in claimed objects");
     describe_counter!(SKIPPED, Unit::Count, "records that made no row");
+    describe_counter!(SET_ASIDE, Unit::Count, "records set aside as they were read, by reason");
     describe_counter!(OBJECT_BYTES, Unit::Bytes, "compressed bytes of claimed objects");
     describe_counter!(CLAIMS, Unit::Count, "claims acknowledged, by what cut their object");
     describe_histogram!(
@@ -97,6 +100,11 @@ pub fn claimed(topic: &str, claim: &Claim, reason: Reason, now_ms: i64) {
     if let Some(latest) = claim.max_time_ms {
         histogram!(DELAY, &labels).record((now_ms - latest).max(0) as f64 / 1_000.0);
     }
+}
+
+/// Counts a record that is set aside.
+pub fn set_aside(topic: &str, reason: &'static str) {
+    counter!(SET_ASIDE, "topic" => topic.to_owned(), "reason" => reason).increment(1);
 }
 
 /// Notes whether a lineage is halted.

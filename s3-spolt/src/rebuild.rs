@@ -49,8 +49,8 @@ pub async fn find(
         after = page.objects.last().map(|object| object.key.clone());
         let named = page.objects.into_iter().filter_map(|object| {
             let name = claim::object_name(prefix, topic, &object.key)?;
-            only.is_none_or(|only| only == name.partition)
-                .then_some((object.key, name))
+            let wanted = !name.aside && only.is_none_or(|only| only == name.partition);
+            wanted.then_some((object.key, name))
         });
         let heads = stream::iter(named).map(|(key, name)| async move {
             let head = store.head(&key).await?;
@@ -96,6 +96,7 @@ fn carried(
         start: claim.start,
         next: claim.next,
         kind: claim.kind,
+        aside: false,
     };
     let elsewhere = claim.object.as_ref().is_some_and(|object| object.key != key);
     if told != *name || elsewhere {

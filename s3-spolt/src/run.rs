@@ -118,11 +118,13 @@ impl Topics for KafkaTopics {
             .ensure_signal_topic(&signal_topic, upstream.partitions, replication)
             .await?;
         self.judge(&signal_topic, TopicRole::Signal).await?;
+        let settings = self.config.topics.for_topic(topic);
         Ok(Topic {
             name: topic.into(),
             signal_topic: signal_topic.into(),
             partitions: upstream.partitions,
-            settings: Arc::new(row_settings(&self.config.topics.for_topic(topic))),
+            settings: Arc::new(row_settings(&settings)),
+            bad_records_max: settings.bad_records_max,
         })
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::aside::{self, Line};
 use super::error::{EncodeError, Problem};
 use super::position::{Position, is_position};
 use super::program::{Fault, Fields, Pen, Positions, RowProgram, Wanted};
@@ -169,6 +170,50 @@ impl RowEncoder {
             Ok(outcome) => Ok(outcome),
             Err(failed) => Err(self.explain(record, failed)),
         }
+    }
+
+    /// Appends what is kept of a record that [`RowEncoder::encode`] refused: lines of [`super::ASIDE_COLUMNS`] and the plan's key columns
+    /// (protocol rule 27). How many lines.
+    #[cold]
+    pub fn set_aside(&mut self, record: &Record<'_>, error: &EncodeError, out: &mut Vec<u8>) -> u64 {
+        let columns = self.plan.as_deref().map_or(0, |plan| plan.key_columns().len());
+        let keys = self.key_of(record);
+        let keys = keys.unwrap_or_else(|| aside::no_keys(columns, &self.settings.null_marker));
+        let hand = &mut self.hand;
+        hand.row.clear();
+        hand.row.reserve(META_ROOM);
+        hand.second.write(record.timestamp_ms, &mut hand.row);
+        let origin = String::from_utf8_lossy(&hand.origin);
+        let line = Line {
+            settings: &self.settings,
+            origin: origin.trim_start_matches("\"?\",").trim_end_matches(','),
+            time: hand.row.written(),
+            keys: &keys,
+        };
+        line.write(record, error, out)
+    }
+
+    /// The key columns of a record as they stand at the end of a line, if they can be read without the rest.
+    fn key_of(&mut self, record: &Record<'_>) -> Option<Vec<u8>> {
+        let plan = self.plan.as_deref()?;
+        let columns: Vec<_> = plan.key_columns().into_iter().cloned().collect();
+        let bytes = match (&self.settings.key, self.settings.envelope) {
+            _ if columns.is_empty() => return Some(Vec::new()),
+            (KeySource::Record, _) => record.key?,
+            (KeySource::Columns(_), envelope::Kind::Plain) => record.value?,
+            _ => return None,
+        };
+        let (id, datum) = frame::split(bytes).ok()?;
+        let schema = self.schemas.get(&SchemaId::confluent(id))?;
+        let fields = schema.fields(schema.root())?;
+        let known = |source: &String| fields.iter().any(|field| field.name == *source);
+        if !columns.iter().all(|column| known(&column.source)) {
+            return None;
+        }
+        let fields = Fields::new(schema.clone(), schema.root());
+        let keys = Plan { columns };
+        let program = RowProgram::compile(&keys, Some(fields), None, Wanted::Key, &self.settings.null_marker);
+        self.hand.write_key(&program, datum)
     }
 
     #[cold]
@@ -477,6 +522,30 @@ impl Hand {
         }
         self.row.end(start.row).map_err(|reason| (None, reason))?;
         Ok(start)
+    }
+
+    /// The key columns alone, for a record that has no row.
+    fn write_key(&mut self, program: &RowProgram, datum: &[u8]) -> Option<Vec<u8>> {
+        self.row.clear();
+        self.row.reserve(program.room() + 2 * datum.len());
+        self.marks.clear();
+        let Hand {
+            row,
+            scratch,
+            positions,
+            marks,
+            ..
+        } = self;
+        let mut pen = Pen {
+            row,
+            scratch,
+            positions,
+            place: &[],
+            stats: &mut Stats::default(),
+            marks,
+        };
+        let written = program.write(&mut Cursor::new(datum), &[], &mut pen);
+        written.ok().map(|()| aside::keys_of(&self.row))
     }
 
     #[inline]

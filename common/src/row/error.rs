@@ -132,8 +132,31 @@ pub enum PlanError {
     Columns(usize),
 }
 
+impl Problem {
+    /// Its name, for metrics and for the table of records set aside. Names stay.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Problem::Value(reason) => reason.name(),
+            Problem::Frame { .. } => "bad_frame",
+            Problem::Plan { .. } => "schema_does_not_fit",
+            Problem::NotDebezium { .. } => "not_debezium",
+            Problem::Operation(_) => "unknown_operation",
+            Problem::NoImage(_) => "no_image",
+            Problem::KeyMissing => "key_missing",
+            Problem::NoKey => "delete_without_key",
+        }
+    }
+
+    /// Whether one record is at fault, so that it may be set aside. A schema that does not fit concerns every record that has it.
+    #[must_use]
+    pub fn is_of_the_record(&self) -> bool {
+        !matches!(self, Problem::Plan { .. } | Problem::NotDebezium { .. })
+    }
+}
+
 impl EncodeError {
-    /// What can be done: all of these concern one record or one topic, so the lineage halts.
+    /// What can be done where the record is not set aside: all of these concern one record or one topic, so the lineage halts.
     #[must_use]
     pub fn class(&self) -> Class {
         Class::Halt

@@ -86,6 +86,39 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Its name, for metrics and for the table of records set aside. Names stay.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Truncated => "truncated",
+            Reason::Trailing(_) => "trailing_bytes",
+            Reason::Varint => "bad_number",
+            Reason::Length => "bad_length",
+            Reason::Branch(_) => "bad_branch",
+            Reason::Symbol(_) => "bad_symbol",
+            Reason::Boolean(_) => "bad_boolean",
+            Reason::Depth => "too_deep",
+            Reason::Nul => "nul_character",
+            Reason::Utf8 => "invalid_utf8",
+            Reason::Marker => "null_marker",
+            Reason::TextBytes(_) => "text_too_long",
+            Reason::Bytes(_) => "bytes_too_long",
+            Reason::NotFinite => "not_finite",
+            Reason::Range => "out_of_range",
+            Reason::Digits => "too_many_digits",
+            Reason::Year => "year_out_of_range",
+            Reason::TimeOfDay => "time_out_of_range",
+            Reason::TimeText => "bad_time_text",
+            Reason::Uuid => "bad_uuid",
+            Reason::JsonKey => "duplicate_json_key",
+            Reason::JsonBytes(_) => "json_text_too_long",
+            Reason::NullKey => "null_key",
+            Reason::KeyBlank => "key_ends_in_blank",
+            Reason::KeyUnchanged => "key_unchanged",
+            Reason::RowBytes(_) => "row_too_long",
+        }
+    }
+
     /// What can be done about it.
     #[must_use]
     pub fn hint(self) -> &'static str {
@@ -106,7 +139,7 @@ impl Reason {
         }
     }
 
-    /// All of these concern one record, so its lineage halts.
+    /// All of these concern one record: where it is not set aside, its lineage halts.
     #[must_use]
     pub fn class(self) -> Class {
         Class::Halt

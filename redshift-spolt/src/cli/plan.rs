@@ -43,21 +43,18 @@ pub(super) async fn plan(config: Config, settings: Settings, topic: &str) -> Res
     };
     let plans = Plans::default();
     let mut known = BTreeMap::new();
-    let of_groups = load
-        .groups
-        .iter()
-        .map(|group| (group.key.plan.clone(), group.key.bucket.clone()));
+    let of_load = load.plans().map(|(id, bucket)| (id.clone(), bucket.to_owned()));
     let of_table = row
         .as_ref()
         .and_then(|row| row.plan.clone())
         .map(|id| (id, world.store.bucket().to_owned()));
-    for (id, bucket) in of_groups.chain(of_table) {
+    for (id, bucket) in of_load.chain(of_table) {
         let plan = plans.get(&*world.store, &bucket, &config.s3.prefix, &id).await?;
         known.insert(id, (*plan).clone());
     }
-    let (columns, deleted) = catalogs(&mut *session, &table.target).await?;
+    let catalogs = catalogs(&mut *session, &table.target, &load).await?;
     let load_id = RealWorld.uuid();
-    let manifests: Vec<(String, String)> = (0..load.groups.len())
+    let manifests: Vec<(String, String)> = (0..load.manifests())
         .map(|part| {
             (
                 world.store.bucket().to_owned(),
@@ -74,8 +71,9 @@ pub(super) async fn plan(config: Config, settings: Settings, topic: &str) -> Res
             .and_then(|row| row.plan.as_ref())
             .and_then(|id| known.get(id)),
         table_row: row.as_ref(),
-        catalog: &columns,
-        deleted: &deleted,
+        catalog: &catalogs.target,
+        deleted: &catalogs.deleted,
+        aside: &catalogs.aside,
         manifests: &manifests,
         region: world.store.region(),
         now_ms: RealWorld.now_ms(),

@@ -12,11 +12,12 @@ use runtime::port::{Session, SqlFailure};
 use tracing::debug;
 
 use super::{Shared, plans};
+use crate::load::aside::AsideGroup;
 use crate::load::evolve::{self, Present};
 use crate::load::machine::Outcome;
 use crate::load::names::TableName;
 use crate::load::outcome::meaning;
-use crate::load::run::LoadPlan;
+use crate::load::run::{Group, LoadPlan};
 use crate::load::sql::identifier;
 use crate::load::state::{State, StateTables, TableRow};
 use crate::load::statements::{Facts, Script, Target, compile};
@@ -74,12 +75,8 @@ async fn attempt(
     let known = known_plans(shared, load, row).await?;
     let authorization = (shared.authorization)()?;
     let mut session = shared.pool.take().await.map_err(|failure| connecting(&failure))?;
-    let (catalog, deleted) = if load.groups.is_empty() {
-        (Vec::new(), Vec::new())
-    } else {
-        catalogs(&mut *session, target).await?
-    };
-    let manifests: Vec<(String, String)> = (0..load.groups.len())
+    let catalogs = catalogs(&mut *session, target, load).await?;
+    let manifests: Vec<(String, String)> = (0..load.manifests())
         .map(|part| {
             (
                 shared.store.bucket().to_owned(),
@@ -93,8 +90,9 @@ async fn attempt(
         plans: &known,
         known: row.and_then(|row| row.plan.as_ref()).and_then(|id| known.get(id)),
         table_row: row,
-        catalog: &catalog,
-        deleted: &deleted,
+        catalog: &catalogs.target,
+        deleted: &catalogs.deleted,
+        aside: &catalogs.aside,
         manifests: &manifests,
         region: shared.store.region(),
         now_ms: shared.world.now_ms(),
@@ -136,13 +134,9 @@ async fn known_plans(
     row: Option<&TableRow>,
 ) -> Result<BTreeMap<PlanId, Plan>, Failure> {
     let own = shared.store.bucket();
-    let of_groups = load
-        .groups
-        .iter()
-        .map(|group| (&group.key.plan, group.key.bucket.as_str()));
     let of_table = row.and_then(|row| row.plan.as_ref()).map(|id| (id, own));
     let mut known = BTreeMap::new();
-    for (id, bucket) in of_groups.chain(of_table) {
+    for (id, bucket) in load.plans().chain(of_table) {
         if !known.contains_key(id) {
             let plan: Arc<Plan> = shared.plans.get(&*shared.store, bucket, &shared.prefix, id).await?;
             known.insert(id.clone(), Plan::clone(&plan));
@@ -161,25 +155,43 @@ async fn put_documents(
     if let Some(plan) = &script.plan {
         shared.plans.put(&*shared.store, &shared.prefix, plan).await?;
     }
-    for (group, (_, key)) in load.groups.iter().zip(manifests) {
-        let document = manifest::document(&group.entries());
+    let of_groups = load.groups.iter().map(Group::entries);
+    let of_asides = load.asides.iter().map(AsideGroup::entries);
+    for (entries, (_, key)) in of_groups.chain(of_asides).zip(manifests) {
+        let document = manifest::document(&entries);
         let put = shared.store.put_if_absent(plans::object(key.clone(), document)).await;
         put.map_err(|failure| failure.context("put the manifest"))?;
     }
     Ok(())
 }
 
-/// The columns of the target as the catalog has them now, and those of its table of deleted keys where rows are ordered by a column.
+/// The columns that the catalog has now, as far as a load needs them.
+#[derive(Debug, Default)]
+pub struct Catalogs {
+    /// Of the target.
+    pub target: Vec<Present>,
+    /// Of its table of deleted keys, where rows are ordered by a column.
+    pub deleted: Vec<Present>,
+    /// Of its table of records set aside.
+    pub aside: Vec<Present>,
+}
+
+/// Reads what a load needs of the catalog.
 ///
 /// # Errors
 /// When the catalog cannot be read.
-pub async fn catalogs(session: &mut dyn Session, target: &Target) -> Result<(Vec<Present>, Vec<Present>), Failure> {
-    let own = catalog(session, &target.table).await?;
-    if target.order_by.is_none() {
-        return Ok((own, Vec::new()));
+pub async fn catalogs(session: &mut dyn Session, target: &Target, load: &LoadPlan) -> Result<Catalogs, Failure> {
+    let mut found = Catalogs::default();
+    if !load.groups.is_empty() {
+        found.target = catalog(session, &target.table).await?;
+        if target.order_by.is_some() {
+            found.deleted = catalog(session, &target.table.deleted(&target.state_schema)).await?;
+        }
     }
-    let deleted = catalog(session, &target.table.deleted(&target.state_schema)).await?;
-    Ok((own, deleted))
+    if !load.groups.is_empty() || !load.asides.is_empty() || load.emptying().is_some() {
+        found.aside = catalog(session, &target.table.set_aside(&target.state_schema)).await?;
+    }
+    Ok(found)
 }
 
 async fn catalog(session: &mut dyn Session, table: &TableName) -> Result<Vec<Present>, Failure> {

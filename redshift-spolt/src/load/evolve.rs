@@ -249,14 +249,6 @@ pub struct Evolution {
 /// # Errors
 /// When a column has a type that the wanted one cannot be stored in, or a column that no load fills does not allow NULL.
 pub fn compare(present: &[Present], wanted: &[Wanted], mode: Mode) -> Result<Evolution, Failure> {
-    if present.is_empty() {
-        return Ok(Evolution {
-            create: true,
-            ..Evolution::default()
-        });
-    }
-    let by_name: BTreeMap<&str, &Present> = present.iter().map(|column| (column.name.as_str(), column)).collect();
-    let mut evolution = Evolution::default();
     let meta = mode.meta_columns().into_iter().map(|(name, ty)| Wanted {
         name: name.to_owned(),
         ty,
@@ -265,7 +257,23 @@ pub fn compare(present: &[Present], wanted: &[Wanted], mode: Mode) -> Result<Evo
         longest: 0,
     });
     let all: Vec<Wanted> = wanted.iter().cloned().chain(meta).collect();
-    for column in &all {
+    compare_all(present, &all)
+}
+
+/// The same with all columns that are wanted.
+///
+/// # Errors
+/// See [`compare`].
+pub fn compare_all(present: &[Present], all: &[Wanted]) -> Result<Evolution, Failure> {
+    if present.is_empty() {
+        return Ok(Evolution {
+            create: true,
+            ..Evolution::default()
+        });
+    }
+    let by_name: BTreeMap<&str, &Present> = present.iter().map(|column| (column.name.as_str(), column)).collect();
+    let mut evolution = Evolution::default();
+    for column in all {
         match by_name.get(column.name.as_str()) {
             None if column.key => {
                 return Err(Failure::halt("the table lacks a key column").column(&column.name).hint(

@@ -12,11 +12,13 @@
 //! | [`order`] | tables whose rows are ordered by a column, over several partitions (rule 20) |
 //! | [`evolve`] | what the target lacks (forward only) |
 //! | [`statements`] | the transaction as an ordered list of statements with what each must answer (rule 17) |
+//! | [`aside`] | records set aside: their table, and which came too late to be mended (rule 27) |
 //! | [`unchanged`] | values that the source left out (rule 25) |
 //! | [`check`] | whether the load goes on after an answer (rule 17) |
 //! | [`outcome`] | what an answer of the warehouse means (rule 18, redshift.md 8.5) |
 //! | [`sql`] | identifiers and literals |
 
+pub mod aside;
 pub mod check;
 pub mod conflict;
 pub mod evolve;

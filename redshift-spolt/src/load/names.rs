@@ -43,6 +43,12 @@ impl TableName {
         self.beside(state_schema, "deleted")
     }
 
+    /// The table's records that were set aside (rule 27).
+    #[must_use]
+    pub fn set_aside(&self, state_schema: &str) -> TableName {
+        self.beside(state_schema, "set_aside")
+    }
+
     fn beside(&self, state_schema: &str, what: &str) -> TableName {
         let name = shortened(
             &format!("{}__{}", self.schema, self.name),

@@ -11,6 +11,8 @@ use common::manifest::Entry;
 use common::mutant::Mutant;
 use common::plan::PlanId;
 
+use super::aside::{self, AsideGroup};
+
 /// A claim that waits, with its place in the signal log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pending {
@@ -119,6 +121,8 @@ pub struct LoadPlan {
     pub runs: Vec<Run>,
     /// One COPY each.
     pub groups: Vec<Group>,
+    /// Records set aside, one COPY each.
+    pub asides: Vec<AsideGroup>,
     /// Claims of one run overlap above its checkpoint, so that rows may be staged twice (M9).
     pub dedupe: bool,
     /// How many partitions the topic had when the first of its partitions began, as the signal log says. It is asked before the first load
@@ -131,6 +135,25 @@ impl LoadPlan {
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.groups.iter().map(|group| group.rows).sum()
+    }
+
+    /// How many manifests its COPY statements read.
+    #[must_use]
+    pub fn manifests(&self) -> usize {
+        self.groups.len() + self.asides.len()
+    }
+
+    /// The plans of its objects, each with the bucket that it lies in.
+    pub fn plans(&self) -> impl Iterator<Item = (&PlanId, &str)> {
+        let of_groups = self
+            .groups
+            .iter()
+            .map(|group| (&group.key.plan, group.key.bucket.as_str()));
+        let of_asides = self.asides.iter().filter_map(|group| {
+            let object = group.claims.first()?.object.as_ref()?;
+            Some((group.key.plan.as_ref()?, object.bucket.as_str()))
+        });
+        of_groups.chain(of_asides)
     }
 
     /// Claims that move checkpoints.
@@ -252,6 +275,7 @@ fn assemble(builders: Vec<Builder<'_>>) -> Option<LoadPlan> {
             claims,
         })
         .collect();
+    load.asides = aside::groups(&load.runs);
     (!load.runs.is_empty()).then_some(load)
 }
 

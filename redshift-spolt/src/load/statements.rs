@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use common::claim::Compression;
+use common::claim::{Compression, Dialect};
 use common::failure::Failure;
 use common::mutant::Mutant;
 use common::plan::{META_COLUMNS, Plan, PlanId};
 use common::table::ColumnType;
 
+use super::aside::{self, AsideGroup};
 use super::conflict;
 use super::evolve::{self, Evolution, Mode, Present, Wanted};
 use super::growth;
@@ -84,6 +85,12 @@ pub enum Purpose {
     Remember,
     /// Drops the stage.
     DropStage,
+    /// Removes records set aside that are in their table already.
+    TrimAside,
+    /// Keeps the records set aside.
+    SetAside,
+    /// Marks records set aside that came too late to be mended.
+    Supersede,
     /// Moves the checkpoints by compare-and-set.
     Checkpoint,
     /// Moves the table's row by compare-and-set.
@@ -117,7 +124,10 @@ impl Purpose {
             | Purpose::Forget
             | Purpose::InsertTarget
             | Purpose::Remember
-            | Purpose::DropStage => "merge",
+            | Purpose::DropStage
+            | Purpose::TrimAside
+            | Purpose::SetAside
+            | Purpose::Supersede => "merge",
             Purpose::FirstRows | Purpose::Checkpoint | Purpose::TableRow | Purpose::Ledger => "checkpoint",
             Purpose::Commit => "commit",
         }
@@ -190,7 +200,9 @@ pub struct Facts<'a> {
     pub catalog: &'a [Present],
     /// The same of the table of deleted keys; empty unless rows are ordered by a column.
     pub deleted: &'a [Present],
-    /// Bucket and key of each group's manifest.
+    /// The same of the table of records set aside; empty where there never were any.
+    pub aside: &'a [Present],
+    /// Bucket and key of each manifest: of the groups, then of the records set aside.
     pub manifests: &'a [(String, String)],
     /// Region of the manifests' bucket.
     pub region: &'a str,
@@ -254,6 +266,7 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
     }
     out.add(Purpose::ReadState, tables.read(), Expect::State);
     first_rows(&mut out, &tables, facts, script.row.order.as_deref())?;
+    let aside = set_aside(&mut script.before, &mut out, target, facts, &plan)?;
     if !facts.load.groups.is_empty() {
         let columns = evolve::wanted(&plan, &target.varchar, &facts.load.longest())?;
         let mut kept = columns.clone();
@@ -273,7 +286,7 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
         stage(&mut out, facts, &columns, mode)?;
         match &by {
             Some(by) => merge_ordered(&mut out, target, facts, &kept, by),
-            None => merge(&mut out, target, facts, &kept, mode),
+            None => merge(&mut out, target, facts, (&kept, mode), aside.as_deref())?,
         }
     }
     if let (Some(run), Mode::Upsert) = (facts.load.emptying(), mode) {
@@ -284,6 +297,11 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
         if facts.known.is_some() {
             let sql = format!("DELETE FROM {}", target.table.sql());
             out.add(Purpose::EmptyTarget, sql, Expect::Done);
+        }
+        if !facts.aside.is_empty() {
+            let table = target.table.set_aside(&target.state_schema).sql();
+            let sql = aside::supersede_all(&table, facts.load_id, facts.now_ms)?;
+            out.add(Purpose::Supersede, sql, Expect::Done);
         }
     }
     checkpoint(&mut out, &tables, facts, &script.row)?;
@@ -411,7 +429,9 @@ fn shape(
             expect: Expect::Done,
         });
     }
-    change(before, out, &target.table, facts.catalog, (&evolution, columns, mode))
+    let table = target.table.sql();
+    let create = create_target(&table, columns, mode);
+    change(before, out, &target.table, facts.catalog, (&evolution, create))
 }
 
 /// The same for the table of deleted keys, which is made with the first rows.
@@ -431,7 +451,59 @@ fn shape_deleted(
         ))
         .hint("restore it together with the target and its state tables, or drop them all to load everything again from the beginning"));
     }
-    change(before, out, &table, facts.deleted, (&evolution, &columns, Mode::Upsert))
+    let create = create_target(&table.sql(), &columns, Mode::Upsert);
+    change(before, out, &table, facts.deleted, (&evolution, create))
+}
+
+/// Brings the records that were set aside to their table (rule 27). The table's name where it knows the keys of its records, so that the
+/// merge can tell which of them came too late.
+fn set_aside(
+    before: &mut Vec<Statement>,
+    out: &mut Writer,
+    target: &Target,
+    facts: &Facts<'_>,
+    plan: &Plan,
+) -> Result<Option<String>, Failure> {
+    let name = target.table.set_aside(&target.state_schema);
+    let table = name.sql();
+    let groups = &facts.load.asides;
+    let own: Vec<&Plan> = groups
+        .iter()
+        .filter_map(|group| facts.plans.get(group.key.plan.as_ref()?))
+        .collect();
+    let keys = aside::key_columns(&evolve::union(
+        Some(plan).filter(|plan| !plan.columns.is_empty()),
+        &own,
+    )?);
+    if groups.is_empty() {
+        return Ok(aside::has_keys(facts.aside, &keys).then_some(table));
+    }
+    let columns = aside::columns(&keys);
+    let evolution = evolve::compare_all(facts.aside, &columns)?;
+    let create = create_table(&table, columns.iter().map(|column| (column.name.as_str(), column.ty)));
+    change(before, out, &name, facts.aside, (&evolution, create))?;
+    out.add(Purpose::CreateStage, aside::create_stage(&keys), Expect::Done);
+    for (index, group) in groups.iter().enumerate() {
+        let sql = copy_aside(facts, facts.load.groups.len() + index, group)?;
+        out.add(Purpose::Copy, sql, Expect::Done);
+        let count = fill(include_str!("../../../sql/copy_count.sql"), &[]);
+        out.add(Purpose::CountRows, count, Expect::CopyCount(group.lines));
+    }
+    if let Some(sql) = aside::trim(&facts.load.runs) {
+        out.add(Purpose::TrimAside, sql, Expect::Done);
+    }
+    let sql = aside::keep(&table, &keys, facts.load_id, facts.now_ms)?;
+    out.add(Purpose::SetAside, sql, Expect::Done);
+    let drop = format!("DROP TABLE {}", identifier(aside::STAGE));
+    out.add(Purpose::DropStage, drop, Expect::Done);
+    Ok((!keys.is_empty()).then_some(table))
+}
+
+fn copy_aside(facts: &Facts<'_>, manifest: usize, group: &AsideGroup) -> Result<String, Failure> {
+    let plan = group.key.plan.as_ref().map(|id| plan_of(facts, id)).transpose()?;
+    let columns = aside::line_columns(plan);
+    let (dialect, region) = (&group.key.dialect, group.key.region.as_str());
+    copy(facts, manifest, (aside::STAGE, &columns), dialect, region)
 }
 
 /// Carries an evolution out: widening before the transaction, the rest inside.
@@ -440,7 +512,7 @@ fn change(
     out: &mut Writer,
     name: &TableName,
     catalog: &[Present],
-    (evolution, columns, mode): (&Evolution, &[Wanted], Mode),
+    (evolution, create): (&Evolution, String),
 ) -> Result<(), Failure> {
     let table = name.sql();
     let mut expected = catalog.to_vec();
@@ -461,11 +533,7 @@ fn change(
     }
     out.add(Purpose::ReadCatalog, evolve::read(name)?, Expect::Catalog(expected));
     if evolution.create {
-        out.add(
-            Purpose::CreateTarget,
-            create_target(&table, columns, mode),
-            Expect::Done,
-        );
+        out.add(Purpose::CreateTarget, create, Expect::Done);
     }
     for column in &evolution.add {
         let (name, ty) = (identifier(&column.name), column.ty);
@@ -498,6 +566,11 @@ fn create_target(table: &str, columns: &[Wanted], mode: Mode) -> String {
         "CREATE TABLE {table} (\n    {}\n)",
         data.chain(meta).collect::<Vec<_>>().join(",\n    ")
     )
+}
+
+fn create_table<'a>(table: &str, columns: impl Iterator<Item = (&'a str, ColumnType)>) -> String {
+    let lines: Vec<String> = columns.map(|(name, ty)| format!("{} {ty}", identifier(name))).collect();
+    format!("CREATE TABLE {table} (\n    {}\n)", lines.join(",\n    "))
 }
 
 /// A default of a plan as a constant of its column's type.
@@ -544,7 +617,7 @@ fn stage(out: &mut Writer, facts: &Facts<'_>, columns: &[Wanted], mode: Mode) ->
     let sql = format!("CREATE TEMP TABLE {stage} (\n    {}\n)", lines.join(",\n    "));
     out.add(Purpose::CreateStage, sql, Expect::Done);
     for (index, group) in facts.load.groups.iter().enumerate() {
-        out.add(Purpose::Copy, copy(facts, index, group)?, Expect::Done);
+        out.add(Purpose::Copy, copy_group(facts, index, group)?, Expect::Done);
         let count = fill(include_str!("../../../sql/copy_count.sql"), &[]);
         out.add(Purpose::CountRows, count, Expect::CopyCount(group.rows));
     }
@@ -582,28 +655,40 @@ fn lacked<'a>(facts: &'a Facts<'_>) -> BTreeSet<&'a str> {
         .collect()
 }
 
-fn copy(facts: &Facts<'_>, index: usize, group: &Group) -> Result<String, Failure> {
-    let plan = facts
-        .plans
-        .get(&group.key.plan)
-        .ok_or_else(|| Failure::retry(format!("plan `{}` is not at hand", group.key.plan)))?;
+fn plan_of<'a>(facts: &Facts<'a>, id: &PlanId) -> Result<&'a Plan, Failure> {
+    let plan = facts.plans.get(id);
+    plan.ok_or_else(|| Failure::retry(format!("plan `{id}` is not at hand")))
+}
+
+fn copy_group(facts: &Facts<'_>, index: usize, group: &Group) -> Result<String, Failure> {
+    let plan = plan_of(facts, &group.key.plan)?;
+    let columns: Vec<String> = META_COLUMNS
+        .iter()
+        .map(|column| column.name.to_owned())
+        .chain(plan.columns.iter().map(|column| column.name.clone()))
+        .collect();
+    copy(facts, index, (STAGE, &columns), &group.key.dialect, &group.key.region)
+}
+
+fn copy(
+    facts: &Facts<'_>,
+    manifest: usize,
+    (stage, columns): (&str, &[String]),
+    dialect: &Dialect,
+    region: &str,
+) -> Result<String, Failure> {
     let (bucket, key) = facts
         .manifests
-        .get(index)
+        .get(manifest)
         .ok_or_else(|| Failure::retry("a manifest is not at hand"))?;
-    if group.key.region != facts.region {
+    if region != facts.region {
         return Err(Failure::halt(format!(
-            "the objects lie in region `{}` and their manifest in `{}`, but one COPY reads one region",
-            group.key.region, facts.region
+            "the objects lie in region `{region}` and their manifest in `{}`, but one COPY reads one region",
+            facts.region
         ))
         .hint("set [s3] region and bucket to where the objects are"));
     }
-    let columns: Vec<String> = META_COLUMNS
-        .iter()
-        .map(|column| identifier(column.name))
-        .chain(plan.columns.iter().map(|column| identifier(&column.name)))
-        .collect();
-    let dialect = &group.key.dialect;
+    let columns: Vec<String> = columns.iter().map(|name| identifier(name)).collect();
     let compression = match dialect.compression {
         Compression::Zstd => "ZSTD",
         Compression::Gzip => "GZIP",
@@ -611,7 +696,7 @@ fn copy(facts: &Facts<'_>, index: usize, group: &Group) -> Result<String, Failur
     Ok(format!(
         "COPY {} ({})\nFROM {}\n{AUTHORIZATION}\nREGION {}\nMANIFEST\nFORMAT AS CSV QUOTE AS {} DELIMITER {} NULL AS {} {compression}\n\
          DATEFORMAT 'auto' TIMEFORMAT 'auto' COMPUPDATE OFF STATUPDATE OFF",
-        identifier(STAGE),
+        identifier(stage),
         columns.join(", "),
         literal(&format!("s3://{bucket}/{key}"))?,
         literal(facts.region)?,
@@ -665,7 +750,13 @@ fn merge_ordered(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: 
     out.add(Purpose::DropStage, format!("DROP TABLE {stage}"), Expect::Done);
 }
 
-fn merge(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: &[Wanted], mode: Mode) {
+fn merge(
+    out: &mut Writer,
+    target: &Target,
+    facts: &Facts<'_>,
+    (columns, mode): (&[Wanted], Mode),
+    aside: Option<&str>,
+) -> Result<(), Failure> {
     let (stage, table) = (identifier(STAGE), target.table.sql());
     trim(out, facts, &stage);
     let keys: Vec<&Wanted> = columns.iter().filter(|column| column.key).collect();
@@ -695,7 +786,12 @@ fn merge(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: &[Wanted
         insert(&table, &stage, columns, &keys, mode, facts.load.dedupe),
         Expect::Done,
     );
+    if let (Some(aside), Mode::Upsert) = (aside, mode) {
+        let sql = aside::supersede(aside, &stage, &keys, facts.load_id, facts.now_ms)?;
+        out.add(Purpose::Supersede, sql, Expect::Done);
+    }
     out.add(Purpose::DropStage, format!("DROP TABLE {stage}"), Expect::Done);
+    Ok(())
 }
 
 /// Removes the rows whose keys are staged.
@@ -765,7 +861,7 @@ fn insert(table: &str, stage: &str, columns: &[Wanted], keys: &[&Wanted], mode: 
 }
 
 /// A staged column as a value of the target's type.
-fn value(column: &Wanted, from: &str) -> String {
+pub(super) fn value(column: &Wanted, from: &str) -> String {
     let name = identifier(&column.name);
     match column.ty {
         ColumnType::Time | ColumnType::TimeTz => format!("CAST({from}.{name} AS {})", column.ty),

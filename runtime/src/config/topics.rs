@@ -161,6 +161,8 @@ pub struct TopicSettings {
     pub allow_expired_signals: bool,
     /// The field whose column orders the rows of a key; `None` for their offsets.
     pub order_by: Option<String>,
+    /// Records of a partition that may be set aside within an hour; the next one halts it.
+    pub bad_records_max: u32,
     /// Widths of text columns in bytes, by column.
     pub varchar: BTreeMap<String, u32>,
 }

@@ -364,10 +364,7 @@ impl Coordinator {
             Action::Put(next) => {
                 if let Some(object) = slot.sealed.get(&next).cloned() {
                     let span = span_of(&object);
-                    let put = async move {
-                        let (body, plan) = (object.body.clone(), object.plan.clone());
-                        effects.put_sealed(&object.claim, body, object.sha256, plan).await
-                    };
+                    let put = async move { effects.put_sealed(&object).await };
                     self.ask(id, put.instrument(span));
                 }
             }
@@ -444,6 +441,7 @@ impl Coordinator {
             tail: resume.tail,
             plan,
             settings: topic.settings.clone(),
+            bad_records_max: topic.bad_records_max,
         };
         self.tell(id, Work::Read(Box::new(reading)));
         let from = resume.pos;

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use crate::ingest::machine::{Event, Facts};
 use crate::ingest::resume::{ReadBack, Resume};
 
-use super::encode::Place;
+use super::encode::{Place, SealedObject};
 use super::topics::{Topic, Topics};
 
 /// The world, as far as the driver reaches it.
@@ -104,28 +104,28 @@ impl Effects {
         claim.build.clone_from(&self.place.build);
     }
 
-    /// Puts a sealed object, and before it its plan document if this process has not done so yet.
-    pub async fn put_sealed(
-        &self,
-        claim: &Claim,
-        body: Bytes,
-        sha256: [u8; 32],
-        plan: Option<Arc<Plan>>,
-    ) -> Result<Event, Failure> {
+    /// Puts a sealed object, and before it what its claim names: its plan document if this process has not done so yet, and the records
+    /// set aside.
+    pub async fn put_sealed(&self, sealed: &SealedObject) -> Result<Event, Failure> {
+        let claim = &sealed.claim;
         let _turn = self
             .uploads
             .acquire()
             .await
             .map_err(|_| Failure::retry("uploads have ended"))?;
-        if let (Some(plan), Some(id)) = (plan, &claim.plan) {
-            self.put_plan(&plan, id).await?;
+        if let (Some(plan), Some(id)) = (&sealed.plan, &claim.plan) {
+            self.put_plan(plan, id).await?;
         }
         let Some(object) = &claim.object else {
             return Err(Failure::halt("a sealed object has no place"));
         };
         failpoint::hit("C5").await?;
         self.same_life(claim).await?;
-        self.put(object.key.clone(), body, sha256, Some(claim)).await?;
+        if let (Some(aside), Some((body, sha256))) = (claim.aside_object(), &sealed.aside) {
+            self.put(aside.key, body.clone(), *sha256, None).await?;
+        }
+        self.put(object.key.clone(), sealed.body.clone(), sealed.sha256, Some(claim))
+            .await?;
         failpoint::hit("C8").await?;
         Ok(Event::Stored { next: claim.next })
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::avro::WriterSchema;
-use common::claim::{self, Claim, Decoder, Dialect, Kind, Object, Tail};
+use common::claim::{self, Aside, Claim, Decoder, Dialect, Kind, Object, Tail};
 use common::csv;
 use common::failure::Failure;
 use common::ids::{Lineage, Offset, SchemaId};
@@ -17,17 +17,22 @@ use common::row::{DECODER_VERSION, EncodeError, Outcome, Record, RowEncoder, Set
 use runtime::port::World;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
+use tracing::warn;
 
 use crate::ingest::batch::{Batch, Limits, Reason};
+use crate::ingest::tolerance::Tolerance;
 
 use super::SlotId;
 use super::chunk::Chunk;
 use super::compress::{Compressor, Pool};
 use super::memory::{Memory, Reservation};
 use super::queue::{Inbox, Next};
+use crate::metrics;
 
 /// Rows are compressed when so many bytes of them have come together; below it an open object holds no compression context.
 const COMPRESS_BYTES: usize = 256 * 1024;
+/// An object is cut when so many bytes of records set aside have come together: they wait uncompressed.
+const ASIDE_BYTES: usize = 8 * 1024 * 1024;
 /// What uncompressed rows are taken to shrink to when the size of an object is judged.
 const ASSUMED_RATIO: usize = 5;
 /// How often the age of open objects is looked at, and how long an encoder waits for work at most.
@@ -94,6 +99,8 @@ pub struct Reading {
     pub plan: Option<Arc<Plan>>,
     /// How records become rows.
     pub settings: Arc<Settings>,
+    /// How many records may be set aside within an hour.
+    pub bad_records_max: u32,
 }
 
 /// What an encoder says.
@@ -130,6 +137,8 @@ pub struct SealedObject {
     pub sha256: [u8; 32],
     /// The plan, to be put before the object.
     pub plan: Option<Arc<Plan>>,
+    /// Content of the object with the records set aside, and its SHA-256; to be put before the object as well.
+    pub aside: Option<(Bytes, [u8; 32])>,
     /// Why it was cut.
     pub reason: Reason,
     /// Counted until the object is dropped.
@@ -146,6 +155,9 @@ struct Open {
     stats: Stats,
     rows: Vec<u8>,
     body: Vec<u8>,
+    /// Records set aside, as lines, and how many lines.
+    aside: (Vec<u8>, u64),
+    tolerance: Tolerance,
     compressor: Option<Compressor>,
     held: Reservation,
     parked: VecDeque<(Chunk, usize)>,
@@ -246,6 +258,8 @@ impl Encode {
             stats: Stats::default(),
             rows: Vec::new(),
             body: Vec::new(),
+            aside: (Vec::new(), 0),
+            tolerance: Tolerance::new(reading.bad_records_max),
             compressor: None,
             held: self.shared.memory.reserve(),
             parked: VecDeque::new(),
@@ -316,7 +330,7 @@ impl Open {
     }
 
     fn account(&mut self, memory: &Memory) {
-        let bytes = self.rows.capacity() + self.body.capacity();
+        let bytes = self.rows.capacity() + self.body.capacity() + self.aside.0.capacity();
         self.held.set(bytes);
         memory.note_open(self.reading.slot, if self.batch.is_empty() { 0 } else { bytes as u64 });
     }
@@ -358,8 +372,20 @@ impl Open {
                         self.truncate(shared, own, &record, say)?;
                         continue 'records;
                     }
+                    Err(error) if error.problem.is_of_the_record() && self.tolerance.allows(now_ms) => {
+                        self.set_aside(&record, &error, now_ms);
+                        last = Some(record);
+                        if self.aside.0.len() >= ASIDE_BYTES {
+                            self.remember(&mut last);
+                            self.seal(shared, own, Reason::Bytes, say)?;
+                        }
+                        continue 'records;
+                    }
                     Err(error) => {
-                        let failure = refusal(&error);
+                        let failure = match self.tolerance.max() {
+                            max if max > 0 && error.problem.is_of_the_record() => one_too_many(&error, max),
+                            _ => refusal(&error),
+                        };
                         self.remember(&mut last);
                         self.poison(shared, own, failure.offset(record.offset), say)?;
                         return Ok(None);
@@ -385,6 +411,23 @@ impl Open {
         if let Some(record) = last.take() {
             self.batch.tail = Some(tail_of(&record));
         }
+    }
+
+    /// Keeps a record that has no row beside the rows (rule 27). Each is told: they are few, or the lineage halts.
+    fn set_aside(&mut self, record: &Record<'_>, error: &EncodeError, now_ms: i64) {
+        self.aside.1 += self.encoder.set_aside(record, error, &mut self.aside.0);
+        self.batch.reject(record.offset, record.timestamp_ms, now_ms);
+        let lineage = &self.reading.lineage;
+        warn!(
+            topic = lineage.topic,
+            partition = lineage.partition.0,
+            offset = record.offset.0,
+            column = error.column,
+            reason = error.problem.name(),
+            error = %error.problem,
+            "record set aside"
+        );
+        metrics::set_aside(&lineage.topic, error.problem.name());
     }
 
     fn poison(
@@ -435,10 +478,16 @@ impl Open {
         self.rows.shrink_to(COMPRESS_BYTES);
         let mut body = std::mem::take(&mut self.body);
         body.shrink_to_fit();
+        let mut aside = Vec::new();
+        if self.batch.rejected > 0 {
+            own.write(&self.aside.0, &mut aside)?;
+            own.finish(&mut aside)?;
+            aside.shrink_to_fit();
+        }
         let mut held = shared.memory.reserve();
-        held.set(body.len());
+        held.set(body.len() + aside.len());
         let kind = self.batch.kind();
-        let sealed = self.claim(shared, kind, Bytes::from(body), reason, held);
+        let sealed = self.claim(shared, kind, Bytes::from(body), Bytes::from(aside), reason, held);
         self.say(say, Said::Sealed(Box::new(sealed)));
         Ok(())
     }
@@ -456,13 +505,28 @@ impl Open {
             .add(record.offset, record.timestamp_ms, 0, shared.world.steady_ms());
         self.batch.tail = Some(tail_of(record));
         let held = shared.memory.reserve();
-        let sealed = self.claim(shared, Kind::Truncate, Bytes::new(), Reason::Truncate, held);
+        let sealed = self.claim(
+            shared,
+            Kind::Truncate,
+            Bytes::new(),
+            Bytes::new(),
+            Reason::Truncate,
+            held,
+        );
         self.say(say, Said::Sealed(Box::new(sealed)));
         Ok(())
     }
 
     /// Ends the batch and says what its object holds; the next one begins where it ends.
-    fn claim(&mut self, shared: &Shared, kind: Kind, body: Bytes, reason: Reason, held: Reservation) -> SealedObject {
+    fn claim(
+        &mut self,
+        shared: &Shared,
+        kind: Kind,
+        body: Bytes,
+        aside: Bytes,
+        reason: Reason,
+        held: Reservation,
+    ) -> SealedObject {
         self.last_tail = self.batch.tail.or(self.last_tail);
         let next = self.batch.next;
         let batch = std::mem::replace(&mut self.batch, Batch::new(next));
@@ -479,7 +543,17 @@ impl Open {
             build: shared.place.build.clone(),
             ..batch.claim(kind, lineage, self.last_tail)
         };
-        let key = if kind == Kind::Data {
+        let (_, lines) = std::mem::take(&mut self.aside);
+        let aside = (lines > 0).then(|| {
+            let sha256: [u8; 32] = Sha256::digest(&aside).into();
+            claim.aside = Some(Aside {
+                lines,
+                bytes: aside.len() as u64,
+                sha256: hex(&sha256),
+            });
+            (aside, sha256)
+        });
+        if kind == Kind::Data || aside.is_some() {
             let settings = &self.reading.settings;
             claim.dialect = Some(Dialect {
                 id: csv::DIALECT_ID.to_owned(),
@@ -492,6 +566,8 @@ impl Open {
                 version: DECODER_VERSION,
                 fingerprint: settings.fingerprint(),
             });
+        }
+        let key = if kind == Kind::Data {
             claim.longest = self.stats.longest_by_column(self.encoder.plan());
             claim.unchanged = self.stats.unchanged_columns(self.encoder.plan());
             claim::object_key(
@@ -518,6 +594,7 @@ impl Open {
             body,
             sha256,
             plan,
+            aside,
             reason,
             held,
         }
@@ -536,7 +613,24 @@ fn tail_of(record: &Record<'_>) -> Tail {
 /// Why a record has no row, as a failure that halts its lineage.
 #[must_use]
 pub fn refusal(error: &EncodeError) -> Failure {
-    let failure = Failure::halt(format!("encode a record: {}", error.problem)).hint(error.hint());
+    halts(error, error.problem.to_string(), error.hint().to_owned())
+}
+
+/// The same for a record that could have been set aside, were there not so many already.
+fn one_too_many(error: &EncodeError, max: u32) -> Failure {
+    let what = format!(
+        "{}; `{max}` others of this partition were set aside within the hour, and no more may be",
+        error.problem
+    );
+    let hint = format!(
+        "{}; `redshift-spolt set-aside` shows the others; raise the topic's `bad_records_max` and start again to go on",
+        error.hint()
+    );
+    halts(error, what, hint)
+}
+
+fn halts(error: &EncodeError, what: String, hint: String) -> Failure {
+    let failure = Failure::halt(format!("encode a record: {what}")).hint(hint);
     match &error.column {
         Some(column) => failure.column(column),
         None => failure,

@@ -18,6 +18,8 @@ pub struct Topic {
     pub partitions: u32,
     /// How its records become rows.
     pub settings: Arc<Settings>,
+    /// How many records of a partition may be set aside within an hour.
+    pub bad_records_max: u32,
 }
 
 /// Prepares topics and tells lag tools about progress.

@@ -69,6 +69,8 @@ pub struct Batch {
     pub rows: u64,
     /// Records that made no row.
     pub skipped: u64,
+    /// Records set aside.
+    pub rejected: u64,
     /// Fingerprint of the last record added.
     pub tail: Option<Tail>,
     /// Earliest and latest record time, milliseconds since 1970; `None` while no record had one.
@@ -88,6 +90,7 @@ impl Batch {
             records: 0,
             rows: 0,
             skipped: 0,
+            rejected: 0,
             tail: None,
             times_ms: None,
             opened_ms: 0,
@@ -102,6 +105,18 @@ impl Batch {
 
     /// Counts a record that made `rows` rows; a negative time is none (very old producers write -1).
     pub fn add(&mut self, offset: Offset, time_ms: i64, rows: u8, now_ms: i64) {
+        self.pass(offset, time_ms, now_ms);
+        self.rows += u64::from(rows);
+        self.skipped += u64::from(rows == 0);
+    }
+
+    /// Counts a record that was set aside.
+    pub fn reject(&mut self, offset: Offset, time_ms: i64, now_ms: i64) {
+        self.pass(offset, time_ms, now_ms);
+        self.rejected += 1;
+    }
+
+    fn pass(&mut self, offset: Offset, time_ms: i64, now_ms: i64) {
         if self.first.is_none() {
             self.first = Some(offset);
             self.opened_ms = now_ms;
@@ -111,8 +126,6 @@ impl Batch {
         }
         self.next = offset.next();
         self.records += 1;
-        self.rows += u64::from(rows);
-        self.skipped += u64::from(rows == 0);
         if time_ms >= 0 {
             let (earliest, latest) = self.times_ms.unwrap_or((time_ms, time_ms));
             self.times_ms = Some((earliest.min(time_ms), latest.max(time_ms)));
@@ -134,6 +147,7 @@ impl Batch {
             records: self.records,
             rows: self.rows,
             skipped: self.skipped,
+            rejected: self.rejected,
             min_time_ms: self.times_ms.map(|(earliest, _)| earliest),
             max_time_ms: self.times_ms.map(|(_, latest)| latest),
             tail: self.tail.or(last_tail),
@@ -177,11 +191,12 @@ mod tests {
         batch.add(Offset(14), 5, 1, 0);
         batch.add(Offset(16), -1, 0, 0);
         batch.add(Offset(17), 3, 0, 0);
+        batch.reject(Offset(18), 4, 0);
         assert_eq!(
             (batch.start, batch.first, batch.next),
-            (Offset(10), Some(Offset(14)), Offset(18))
+            (Offset(10), Some(Offset(14)), Offset(19))
         );
-        assert_eq!((batch.records, batch.rows, batch.skipped), (3, 1, 2));
+        assert_eq!((batch.records, batch.rows, batch.skipped, batch.rejected), (4, 1, 2, 1));
         assert_eq!(batch.times_ms, Some((3, 5)));
     }
 

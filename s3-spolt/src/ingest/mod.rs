@@ -7,3 +7,4 @@ pub mod identity;
 pub mod machine;
 pub mod operator;
 pub mod resume;
+pub mod tolerance;

@@ -91,6 +91,24 @@ impl Outside {
             .collect()
     }
 
+    /// The records set aside by a claim, line by line, read by another CSV reader.
+    pub fn set_aside_by(&self, claim: &Claim) -> Vec<Vec<String>> {
+        let Some(object) = claim.aside_object() else {
+            return Vec::new();
+        };
+        let (body, metadata) = self.objects.lock().unwrap()[&object.key].clone();
+        assert!(metadata.is_empty(), "only a claim's own object carries it");
+        assert_eq!(body.len() as u64, object.bytes);
+        let text = zstd::stream::decode_all(&*body).unwrap();
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&*text);
+        let lines = reader
+            .records()
+            .map(|line| line.unwrap().iter().map(str::to_owned).collect());
+        let lines: Vec<Vec<String>> = lines.collect();
+        assert_eq!(lines.len() as u64, claim.aside.as_ref().unwrap().lines);
+        lines
+    }
+
     /// Offsets of the rows in a claim's object, read by another CSV reader.
     pub fn offsets_in(&self, claim: &Claim) -> Vec<Offset> {
         let object = claim.object.as_ref().unwrap();
@@ -298,7 +316,10 @@ impl World for Outside {
 }
 
 /// Prepares the one topic of the tests.
-pub struct OneTopic(pub Arc<Settings>);
+pub struct OneTopic {
+    pub settings: Arc<Settings>,
+    pub bad_records_max: u32,
+}
 
 #[async_trait]
 impl Topics for OneTopic {
@@ -307,7 +328,8 @@ impl Topics for OneTopic {
             name: topic.into(),
             signal_topic: "s".into(),
             partitions: 2,
-            settings: self.0.clone(),
+            settings: self.settings.clone(),
+            bad_records_max: self.bad_records_max,
         })
     }
 

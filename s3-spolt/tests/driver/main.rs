@@ -35,6 +35,11 @@ fn daemon(outside: &Outside, rows: u64, memory: u64) -> Running {
 
 /// One that asks about partitions of which nothing came for so long.
 fn daemon_with(outside: &Outside, rows: u64, memory: u64, silence: Duration) -> Running {
+    daemon_by(outside, rows, memory, silence, 0)
+}
+
+/// One that sets so many bad records aside.
+fn daemon_by(outside: &Outside, rows: u64, memory: u64, silence: Duration, bad_records_max: u32) -> Running {
     let rows_settings = RowSettings {
         envelope: envelope::Kind::Plain,
         key: KeySource::None,
@@ -45,7 +50,10 @@ fn daemon_with(outside: &Outside, rows: u64, memory: u64, silence: Duration) -> 
         signals: Arc::new(outside.clone()),
         upstream: Arc::new(outside.clone()),
         registry: Arc::new(outside.clone()),
-        topics: Arc::new(OneTopic(Arc::new(rows_settings))),
+        topics: Arc::new(OneTopic {
+            settings: Arc::new(rows_settings),
+            bad_records_max,
+        }),
         world: Arc::new(outside.clone()),
     };
     let settings = Settings {
@@ -205,6 +213,66 @@ async fn a_poison_record_halts_its_partition_after_what_came_before_it_and_no_ot
     until("partition 1 goes on", || claimed_before(&outside, 1) == 20).await;
     drain(running).await;
     judge(&outside, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_records_are_set_aside_and_counted_until_there_are_too_many() {
+    let outside = Outside::new();
+    let broken = |at: i64| {
+        let long = at == 30;
+        let mut value = b"\x00\x00\x00\x00\x07".to_vec();
+        value.resize(if long { 600_000 } else { 5 }, 0xff);
+        value
+    };
+    for offset in 0..100 {
+        match offset {
+            30 | 31 | 90 => outside.produce_raw(0, offset, Some(broken(offset))),
+            _ => outside.produce(0, offset, offset),
+        }
+    }
+    (100..110).for_each(|offset| outside.produce_raw(0, offset, Some(broken(offset))));
+    let running = daemon_by(&outside, 97, 64 << 20, Duration::from_secs(300), 12);
+    let state = running.state.clone();
+    until("partition 0 has halted", || {
+        state.borrow().to_string().contains("\"phase\":\"halted\"")
+    })
+    .await;
+    assert_eq!(
+        claimed_before(&outside, 0),
+        109,
+        "three and nine are set aside, the thirteenth halts"
+    );
+    let said = state.borrow().to_string();
+    assert!(said.contains("offset `109`") && said.contains("`12` others"), "{said}");
+    drain(running).await;
+    let claims = outside.claims(0);
+    let lines: Vec<Vec<String>> = claims.iter().flat_map(|claim| outside.set_aside_by(claim)).collect();
+    let seen: Vec<(i64, &str, &str)> = lines
+        .iter()
+        .map(|line| (line[2].parse().unwrap(), line[4].as_str(), line[5].as_str()))
+        .collect();
+    let mut expected = vec![
+        (30, "0", "bad_number"),
+        (30, "1", "bad_number"),
+        (31, "0", "truncated"),
+        (90, "0", "truncated"),
+    ];
+    expected.extend((100..109).map(|offset| (offset, "0", "truncated")));
+    assert_eq!(seen, expected);
+    let raw: String = lines.iter().take(2).map(|line| line[11].as_str()).collect();
+    assert_eq!(raw.len(), 2 * 600_000, "all of a long value is kept");
+    assert_eq!(lines[0][10], "600000");
+    let (rejected, rows): (u64, u64) = claims.iter().fold((0, 0), |(rejected, rows), claim| {
+        assert_eq!(claim.records, claim.rows + claim.skipped + claim.rejected);
+        (rejected + claim.rejected, rows + claim.rows)
+    });
+    assert_eq!((rejected, rows), (12, 97));
+    assert!(
+        claims
+            .iter()
+            .any(|claim| claim.kind == Kind::Skip && claim.rejected == 9),
+        "nothing but bad ones"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -245,6 +245,7 @@ impl Topics for Port {
                 envelope: common::envelope::Kind::Debezium,
                 ..Settings::default()
             }),
+            bad_records_max: 0,
         })
     }
 

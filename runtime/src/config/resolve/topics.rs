@@ -23,6 +23,7 @@ pub(super) fn topic_rules(root: &Section<'_>) -> TopicRules {
         mode: Mode::Upsert,
         allow_expired_signals: false,
         order_by: None,
+        bad_records_max: 100,
         varchar: BTreeMap::new(),
     };
     let section = root.section("topic_defaults");
@@ -78,6 +79,7 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
         section.wrong("order_by", "only a Debezium change has a `source`", hint);
     }
     let allow_expired_signals = section.or("allow_expired_signals", inherited.allow_expired_signals);
+    let bad_records_max = section.or("bad_records_max", inherited.bad_records_max);
     let mut varchar = inherited.varchar.clone();
     match section.raw("varchar") {
         None => {}
@@ -106,6 +108,7 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
         mode,
         allow_expired_signals,
         order_by,
+        bad_records_max,
         varchar,
     }
 }
