@@ -6,6 +6,7 @@
 //! | `row/shape.rs` | which columns schemas make, and how a plan grows by them (protocol rule 7) |
 //! | `row/position.rs` | a field of Debezium's `source` as a column of every row (protocol rule 20) |
 //! | `row/program.rs` | schemas and a plan compiled into a flat list of cells |
+//! | `row/flat.rs` | what records flattened by ExtractNewRecordState say besides the row |
 //! | `row/hot.rs` | the walk over integers, short texts, booleans and nulls |
 //! | `row/encoder.rs` | [`RowEncoder`]: the walk of a record, one per lineage |
 //! | `row/aside.rs` | records that became no rows, as lines of an object of their own |
@@ -15,6 +16,7 @@
 mod aside;
 mod encoder;
 mod error;
+mod flat;
 mod hot;
 mod position;
 mod program;
@@ -27,7 +29,7 @@ pub use aside::{ASIDE_COLUMNS, ASIDE_ERROR_BYTES, ASIDE_PART_BYTES};
 pub use encoder::RowEncoder;
 pub use error::{EncodeError, PlanError, Problem};
 pub use reason::Reason;
-pub use settings::{DECODER_VERSION, KeySource, Settings};
+pub use settings::{DECODER_VERSION, KeySource, Settings, Tombstones};
 pub use shape::plan_for;
 pub use stats::Stats;
 

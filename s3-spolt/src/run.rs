@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use common::envelope;
 use common::failure::{Class, Failure};
 use common::ids::{Offset, Partition};
-use common::row::{KeySource, Settings as RowSettings};
-use runtime::config::{self, Config, EnvelopeSetting, KeySetting, S3SpoltConfig, TopicSettings};
+use common::row::{KeySource, Settings as RowSettings, Tombstones};
+use runtime::config::{self, Config, EnvelopeSetting, KeySetting, S3SpoltConfig, TombstoneSetting, TopicSettings};
 use runtime::http;
 use runtime::kafka::{Kafka, TopicRole};
 use runtime::membership::{Change, Membership};
@@ -50,8 +50,14 @@ pub fn row_settings(settings: &TopicSettings) -> RowSettings {
     RowSettings {
         envelope: match settings.envelope {
             EnvelopeSetting::Debezium => envelope::Kind::Debezium,
+            EnvelopeSetting::DebeziumFlat => envelope::Kind::DebeziumFlat,
             EnvelopeSetting::Plain => envelope::Kind::Plain,
         },
+        tombstones: match settings.tombstones {
+            TombstoneSetting::Delete => Tombstones::Delete,
+            TombstoneSetting::Skip => Tombstones::Skip,
+        },
+        flat_fields: flat_fields(settings),
         key: match &settings.key {
             KeySetting::Record => KeySource::Record,
             KeySetting::None => KeySource::None,
@@ -64,6 +70,19 @@ pub fn row_settings(settings: &TopicSettings) -> RowSettings {
             .map(str::to_owned),
         ..RowSettings::default()
     }
+}
+
+/// The added fields that are columns: those that are asked for, and the one that orders rows.
+fn flat_fields(settings: &TopicSettings) -> Vec<String> {
+    if settings.envelope != EnvelopeSetting::DebeziumFlat {
+        return Vec::new();
+    }
+    let ordering = settings.order_by.iter().filter(|field| field.starts_with("__"));
+    let mut fields = settings.flat_fields.clone();
+    fields.extend(ordering.cloned());
+    fields.sort();
+    fields.dedup();
+    fields
 }
 
 impl KafkaTopics {

@@ -41,12 +41,17 @@ pub(crate) enum Part {
 }
 
 impl Message {
+    /// Whether values of a schema make no rows: heartbeats and transaction boundaries, which no transform changes.
+    pub(crate) fn is_other(schema: &WriterSchema) -> bool {
+        let name = schema.node(schema.root()).connect_name.as_deref();
+        name.is_some_and(|name| OTHERS.contains(&name))
+    }
+
     pub(crate) fn of(schema: &WriterSchema) -> Message {
-        let root = schema.node(schema.root());
-        if root.connect_name.as_deref().is_some_and(|name| OTHERS.contains(&name)) {
+        if Message::is_other(schema) {
             return Message::Other;
         }
-        let Kind::Record(fields) = &root.kind else {
+        let Kind::Record(fields) = schema.kind(schema.root()) else {
             return Message::Foreign("after");
         };
         let mut layout = Layout {

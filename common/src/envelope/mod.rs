@@ -1,4 +1,4 @@
-//! What a record does to a row: plain records are rows, Debezium's carry the row and the operation.
+//! What a record does to a row: plain records are rows, Debezium's carry the row and the operation, in an envelope or flattened.
 
 mod debezium;
 
@@ -15,6 +15,9 @@ pub enum Kind {
     Plain,
     /// Debezium's envelope of `before`, `after`, `op` and `source`.
     Debezium,
+    /// What is left of Debezium's envelope when ExtractNewRecordState has flattened it: the row, with `__deleted` and `__op` beside its
+    /// fields.
+    DebeziumFlat,
 }
 
 /// The text by which Debezium says that a value was left out because it did not change (`unavailable.value.placeholder`).

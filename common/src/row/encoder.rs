@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::aside::{self, Line};
 use super::error::{EncodeError, Problem};
+use super::flat::{Change, Flat};
 use super::position::{Position, is_position};
 use super::program::{Fault, Fields, Pen, Positions, RowProgram, Wanted};
 use super::shape::{RecordOf, Shape};
-use super::{KeySource, Outcome, Reason, Record, Settings, Stats};
+use super::{KeySource, Outcome, Reason, Record, Settings, Stats, Tombstones};
 use crate::avro::datum::{Cursor, Skip};
 use crate::avro::field::Scratch;
 use crate::avro::{WriterSchema, frame};
@@ -76,6 +77,7 @@ enum Body {
     /// A plain null value, or the delete of an envelope that has only a key.
     Tombstone(RowProgram),
     Envelope(Box<Envelope>),
+    Flat(Box<Flat>),
 }
 
 #[derive(Debug)]
@@ -200,7 +202,7 @@ impl RowEncoder {
         let bytes = match (&self.settings.key, self.settings.envelope) {
             _ if columns.is_empty() => return Some(Vec::new()),
             (KeySource::Record, _) => record.key?,
-            (KeySource::Columns(_), envelope::Kind::Plain) => record.value?,
+            (KeySource::Columns(_), envelope::Kind::Plain | envelope::Kind::DebeziumFlat) => record.value?,
             _ => return None,
         };
         let (id, datum) = frame::split(bytes).ok()?;
@@ -232,6 +234,7 @@ impl RowEncoder {
         let value = framed(record.value, "value")?;
         let key = match (value, &self.settings.key) {
             (None, _) if self.settings.envelope == envelope::Kind::Debezium => return Ok(Outcome::Skipped),
+            (None, _) if self.settings.tombstones == Tombstones::Skip => return Ok(Outcome::Skipped),
             (None, KeySource::None) => return Ok(Outcome::Skipped),
             (_, KeySource::Record) | (None, KeySource::Columns(_)) => framed(record.key, "key")?,
             _ => None,
@@ -294,6 +297,18 @@ impl RowEncoder {
                 hand.write_row(program, b'd', 0, record, (&mut cursor, key_datum), plan, stats)
                     .map_err(broken)?;
             }
+            Body::Flat(flat) => {
+                let (program, op) = match flat.change(datum).map_err(failed)? {
+                    Change::Row(0) => (&flat.upsert, flat.unnamed),
+                    Change::Row(op) => (&flat.upsert, op),
+                    Change::Delete => (&flat.delete, b'd'),
+                    Change::Truncate => return Ok(Outcome::Truncate),
+                    Change::Nothing => return Ok(Outcome::Skipped),
+                };
+                hand.write_row(program, op, 0, record, (&mut cursor, key_datum), plan, stats)
+                    .map_err(broken)?;
+                all_read(&cursor)?;
+            }
             Body::Envelope(envelope) => {
                 return hand.write_envelope(envelope, record, cursor, key, plan, stats);
             }
@@ -333,6 +348,7 @@ impl RowEncoder {
                         .map(|plan| self.envelope(plan, layout, schema, key.as_ref()))
                 }
             },
+            (Some(schema), envelope::Kind::DebeziumFlat) if Message::is_other(schema) => Some(Body::Skipped),
             _ => {
                 let record = value.as_deref().map(|schema| (schema, schema.root()));
                 if let Some(plan) = self.growth(record, key.as_deref(), named, None)? {
@@ -387,17 +403,22 @@ impl RowEncoder {
     fn plain(&self, plan: &Plan, value: Option<&Arc<WriterSchema>>, key: Option<&Arc<WriterSchema>>) -> Body {
         let fields = |schema: &Arc<WriterSchema>| Fields::new(schema.clone(), schema.root());
         let marker = &self.settings.null_marker;
-        let key = key.map(fields);
+        let key = || key.map(fields);
+        let keyed = is_keyed(plan);
         match value {
             Some(value) => {
-                let keyed = is_keyed(plan);
-                let program = RowProgram::compile(plan, Some(fields(value)), key, Wanted::All, marker);
+                let program = |wanted| RowProgram::compile(plan, Some(fields(value)), key(), wanted, marker);
+                let all = program(Wanted::All);
+                if self.settings.envelope == envelope::Kind::DebeziumFlat {
+                    let delete = program(if keyed { Wanted::KeyAndAdded } else { Wanted::All });
+                    return Body::Flat(Box::new(Flat::new(value, all, delete, keyed)));
+                }
                 Body::Row {
-                    program,
+                    program: all,
                     op: if keyed { b'u' } else { b'c' },
                 }
             }
-            None => Body::Tombstone(RowProgram::compile(plan, None, key, Wanted::Key, marker)),
+            None => Body::Tombstone(RowProgram::compile(plan, None, key(), Wanted::Key, marker)),
         }
     }
 

@@ -54,6 +54,9 @@ pub enum Problem {
     /// An operation that Debezium does not document.
     #[error("operation `{0}` is not known")]
     Operation(String),
+    /// A mark of deletion that says neither yes nor no.
+    #[error("`__deleted` is `{0}`, neither `true` nor `false`")]
+    Deleted(String),
     /// A change without the image of the row that it needs.
     #[error("a change of operation `{0}` carries no row")]
     NoImage(char),
@@ -142,6 +145,7 @@ impl Problem {
             Problem::Plan { .. } => "schema_does_not_fit",
             Problem::NotDebezium { .. } => "not_debezium",
             Problem::Operation(_) => "unknown_operation",
+            Problem::Deleted(_) => "unknown_deletion",
             Problem::NoImage(_) => "no_image",
             Problem::KeyMissing => "key_missing",
             Problem::NoKey => "delete_without_key",
@@ -171,7 +175,9 @@ impl EncodeError {
                 "the topic must hold Avro written by a serializer with a Confluent-compatible registry"
             }
             Problem::NotDebezium { .. } => "set `envelope = \"plain\"` for this topic",
-            Problem::NoImage(_) | Problem::Operation(_) => "look at the record with `s3-spolt peek`",
+            Problem::NoImage(_) | Problem::Operation(_) | Problem::Deleted(_) => {
+                "look at the record with `s3-spolt peek`"
+            }
             Problem::KeyMissing => "name the key columns of this topic, so that they are taken from the value",
             Problem::NoKey => {
                 "give the source table a primary key or REPLICA IDENTITY FULL, or set the topic's key columns"

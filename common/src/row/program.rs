@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::flat;
 use super::hot::{self, HotCell};
 use super::position::is_position;
 use super::{Reason, Stats};
@@ -94,6 +95,18 @@ pub(super) enum Wanted {
     All,
     /// The key only: a delete.
     Key,
+    /// The key, and what a transform added to the row's own fields: a delete that it flattened.
+    KeyAndAdded,
+}
+
+impl Wanted {
+    fn wants(self, column: &Column) -> bool {
+        match self {
+            Wanted::All => true,
+            Wanted::Key => column.key.is_some(),
+            Wanted::KeyAndAdded => column.key.is_some() || column.source.starts_with(flat::PREFIX),
+        }
+    }
 }
 
 /// How the rows of one kind are written.
@@ -154,7 +167,7 @@ impl RowProgram {
                     ..constant(Box::default())
                 };
             }
-            if wanted == Wanted::Key && column.key.is_none() {
+            if !wanted.wants(column) {
                 return constant(null_marker.as_bytes().into());
             }
             let from_value = value.as_ref().and_then(|fields| fields.cell(column, Source::Value));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::flat::PREFIX;
 use crate::csv;
 use crate::envelope::{self, DEBEZIUM_UNAVAILABLE_VALUE};
 use crate::plan::hex;
@@ -23,6 +24,23 @@ pub enum KeySource {
     None,
 }
 
+/// What a record without a value does, in envelopes other than Debezium's own, whose tombstones only follow a delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Tombstones {
+    /// It deletes the row of its key.
+    #[default]
+    Delete,
+    /// It makes no row: another record has said the same.
+    Skip,
+}
+
+impl Tombstones {
+    fn is_default(&self) -> bool {
+        *self == Tombstones::default()
+    }
+}
+
 /// How the records of a topic become rows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Settings {
@@ -38,6 +56,13 @@ pub struct Settings {
     /// fingerprint where there is none, so that objects made before it was known keep theirs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<String>,
+    /// What a record without a value does. This and what follows is left out of the fingerprint where it says nothing new, like
+    /// `position`.
+    #[serde(default, skip_serializing_if = "Tombstones::is_default")]
+    pub tombstones: Tombstones,
+    /// The fields added by ExtractNewRecordState that become columns; the others do not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flat_fields: Vec<String>,
 }
 
 impl Default for Settings {
@@ -48,11 +73,21 @@ impl Default for Settings {
             null_marker: csv::DEFAULT_NULL_MARKER.to_owned(),
             unavailable_value: Some(DEBEZIUM_UNAVAILABLE_VALUE.to_owned()),
             position: None,
+            tombstones: Tombstones::default(),
+            flat_fields: Vec::new(),
         }
     }
 }
 
 impl Settings {
+    /// Whether a field of the value is no column: what flattening added and nobody asked for.
+    pub(super) fn leaves_out(&self, field: &str) -> bool {
+        self.envelope == envelope::Kind::DebeziumFlat
+            && field.starts_with(PREFIX)
+            && !self.flat_fields.iter().any(|kept| kept == field)
+            && !matches!(&self.key, KeySource::Columns(names) if names.iter().any(|name| name == field))
+    }
+
     /// The first 16 hex digits of the SHA-256 of all settings: two objects with the same fingerprint and decoder version had their
     /// records turned into rows by the same rules.
     ///
@@ -97,12 +132,34 @@ mod tests {
                 position: Some("lsn".into()),
                 ..base.clone()
             },
+            Settings {
+                envelope: envelope::Kind::DebeziumFlat,
+                ..base.clone()
+            },
+            Settings {
+                tombstones: Tombstones::Skip,
+                ..base.clone()
+            },
+            Settings {
+                flat_fields: vec!["__lsn".into()],
+                ..base.clone()
+            },
         ];
         let mut prints: Vec<String> = others.iter().map(Settings::fingerprint).collect();
         prints.push(base.fingerprint());
         prints.sort();
         prints.dedup();
-        assert_eq!(prints.len(), 7);
+        assert_eq!(prints.len(), others.len() + 1);
         assert_eq!(base.fingerprint(), Settings::default().fingerprint());
+    }
+
+    /// Fingerprints lie in claims on S3 for ever: settings that came later must not change those of topics that do not use them.
+    #[test]
+    fn the_fingerprint_of_old_settings_never_changes() {
+        let text = serde_json::to_string(&Settings::default()).unwrap();
+        assert_eq!(
+            text,
+            r#"{"envelope":"plain","key":"record","null_marker":"~NULL~5p0Lt~","unavailable_value":"__debezium_unavailable_value"}"#
+        );
     }
 }

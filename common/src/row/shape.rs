@@ -49,6 +49,7 @@ impl Shape {
         let mut fields: Vec<Field> = Vec::new();
         if let Some((schema, record)) = value {
             fields = Field::all(schema, record, "value")?;
+            fields.retain(|field| !settings.leaves_out(&field.source));
         }
         match &settings.key {
             KeySource::None => {}
@@ -278,7 +279,7 @@ pub fn plan_for(
     let mut plan = Plan::default();
     for (key, value) in schemas {
         let record = match settings.envelope {
-            crate::envelope::Kind::Plain => value.root(),
+            crate::envelope::Kind::Plain | crate::envelope::Kind::DebeziumFlat => value.root(),
             crate::envelope::Kind::Debezium => match crate::envelope::Message::of(value) {
                 crate::envelope::Message::Change(layout) => layout.after,
                 _ => continue,

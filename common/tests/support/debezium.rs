@@ -67,17 +67,22 @@ pub(crate) fn topic(name: &str) -> Vec<Line> {
 
 /// The rows of the source table in the end; PostgreSQL writes NULL as an empty field without quotes, which these tables do not have.
 pub(crate) fn final_table(name: &str) -> Vec<Vec<Option<String>>> {
-    let path = format!("final/{name}.csv");
-    let text = if data(&path).exists() {
-        read(&path)
-    } else {
-        read(&format!("{path}.gz"))
-    };
+    let text = final_text(name);
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     reader
         .records()
         .map(|record| record.unwrap().iter().map(|field| Some(field.to_owned())).collect())
         .collect()
+}
+
+/// The source table in the end, as PostgreSQL writes CSV.
+pub(crate) fn final_text(name: &str) -> String {
+    let path = format!("final/{name}.csv");
+    if data(&path).exists() {
+        read(&path)
+    } else {
+        read(&format!("{path}.gz"))
+    }
 }
 
 impl Line {
@@ -120,10 +125,14 @@ pub(crate) type Rows = Vec<Vec<Option<String>>>;
 
 impl Lineage {
     pub(crate) fn with(settings: Settings) -> Lineage {
-        let settings = Settings {
+        Lineage::by(Settings {
             envelope: envelope::Kind::Debezium,
             ..settings
-        };
+        })
+    }
+
+    /// A lineage of any envelope.
+    pub(crate) fn by(settings: Settings) -> Lineage {
         let encoder = RowEncoder::new(Arc::new(settings), Incarnation(3), Partition(0), None);
         Lineage {
             encoder,

@@ -1,3 +1,8 @@
 //! What the tests of the encoder share.
 
+#![allow(dead_code, reason = "each test program uses its part")]
+
 pub(crate) mod debezium;
+pub(crate) mod rendering;
+pub(crate) mod source;
+pub(crate) mod table;

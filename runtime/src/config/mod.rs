@@ -29,7 +29,9 @@ mod topics;
 mod units;
 
 pub use problem::{ConfigError, Problem};
-pub use topics::{EnvelopeSetting, KeySetting, Mode, TopicPattern, TopicRules, TopicSelection, TopicSettings};
+pub use topics::{
+    EnvelopeSetting, KeySetting, Mode, TombstoneSetting, TopicPattern, TopicRules, TopicSelection, TopicSettings,
+};
 pub use units::Size;
 
 /// Everything that can be configured.

@@ -124,8 +124,19 @@ impl fmt::Display for TopicSelection {
 pub enum EnvelopeSetting {
     /// before / after / op, as Debezium writes it.
     Debezium,
+    /// The row with `__deleted` and `__op` beside its fields, as Debezium's ExtractNewRecordState leaves it.
+    DebeziumFlat,
     /// The value is the row.
     Plain,
+}
+
+/// What a record without a value does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TombstoneSetting {
+    /// It deletes the row of its key; after a Debezium envelope's delete it does nothing.
+    Delete,
+    /// Nothing.
+    Skip,
 }
 
 /// Where a row's key comes from.
@@ -155,6 +166,10 @@ pub struct TopicSettings {
     pub envelope: EnvelopeSetting,
     /// Where the key comes from.
     pub key: KeySetting,
+    /// What a record without a value does.
+    pub tombstones: TombstoneSetting,
+    /// Fields added by ExtractNewRecordState that become columns.
+    pub flat_fields: Vec<String>,
     /// What the table keeps; always [`Mode::Append`] for rows without a key.
     pub mode: Mode,
     /// A new table starts although the beginning of its signal log has expired.

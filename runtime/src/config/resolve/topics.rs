@@ -6,7 +6,7 @@ use toml::Value;
 
 use super::super::reader::{Field, Section};
 use super::super::topics::{
-    EnvelopeSetting, KeySetting, Mode, TopicPattern, TopicRules, TopicSelection, TopicSettings,
+    EnvelopeSetting, KeySetting, Mode, TombstoneSetting, TopicPattern, TopicRules, TopicSelection, TopicSettings,
 };
 use super::choose::choice_from;
 
@@ -20,6 +20,8 @@ pub(super) fn topic_rules(root: &Section<'_>) -> TopicRules {
     let builtin = TopicSettings {
         envelope: EnvelopeSetting::Debezium,
         key: KeySetting::Record,
+        tombstones: TombstoneSetting::Delete,
+        flat_fields: Vec::new(),
         mode: Mode::Upsert,
         allow_expired_signals: false,
         order_by: None,
@@ -53,10 +55,12 @@ pub(super) fn topic_rules(root: &Section<'_>) -> TopicRules {
 fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSettings {
     let envelopes = [
         ("debezium", EnvelopeSetting::Debezium),
+        ("debezium_flat", EnvelopeSetting::DebeziumFlat),
         ("plain", EnvelopeSetting::Plain),
     ];
     let envelope = choice_from(section, "envelope", &envelopes, inherited.envelope);
     let key = key(section, &inherited.key);
+    let (tombstones, flat_fields) = flattened(section, envelope, inherited);
     let default = if key == KeySetting::None {
         Mode::Append
     } else {
@@ -74,9 +78,9 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
     }
     let order_by = order_by(section, mode, inherited.order_by.as_deref());
     let of_source = order_by.as_ref().is_some_and(|field| field.starts_with("source."));
-    if of_source && envelope == EnvelopeSetting::Plain {
+    if of_source && envelope != EnvelopeSetting::Debezium {
         let hint = "name a field of the value, or write envelope = \"debezium\"";
-        section.wrong("order_by", "only a Debezium change has a `source`", hint);
+        section.wrong("order_by", "only a Debezium envelope has a `source`", hint);
     }
     let allow_expired_signals = section.or("allow_expired_signals", inherited.allow_expired_signals);
     let bad_records_max = section.or("bad_records_max", inherited.bad_records_max);
@@ -105,12 +109,38 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
     TopicSettings {
         envelope,
         key,
+        tombstones,
+        flat_fields,
         mode,
         allow_expired_signals,
         order_by,
         bad_records_max,
         varchar,
     }
+}
+
+/// What only records that are no Debezium envelopes can be told.
+fn flattened(
+    section: &Section<'_>,
+    envelope: EnvelopeSetting,
+    inherited: &TopicSettings,
+) -> (TombstoneSetting, Vec<String>) {
+    let choices = [("delete", TombstoneSetting::Delete), ("skip", TombstoneSetting::Skip)];
+    let tombstones = choice_from(section, "tombstones", &choices, inherited.tombstones);
+    if section.has("tombstones") && tombstones == TombstoneSetting::Skip && envelope == EnvelopeSetting::Debezium {
+        let hint = "leave it out: the delete before a tombstone has said it all";
+        section.wrong("tombstones", "says nothing of a `debezium` topic", hint);
+    }
+    let flat_fields: Vec<String> = section.or("flat_fields", inherited.flat_fields.clone());
+    if section.has("flat_fields") && !flat_fields.is_empty() && envelope != EnvelopeSetting::DebeziumFlat {
+        let hint = "write envelope = \"debezium_flat\", or leave it out";
+        section.wrong("flat_fields", "names what only a flattened record has", hint);
+    }
+    if let Some(other) = flat_fields.iter().find(|field| !field.starts_with("__")) {
+        let hint = "name fields that begin with `__`; all others are columns anyway";
+        section.wrong("flat_fields", format!("`{other}` is none that flattening adds"), hint);
+    }
+    (tombstones, flat_fields)
 }
 
 /// The empty text is the order of offsets, so that an entry can take back what the defaults say. A changelog needs none.
