@@ -549,6 +549,16 @@ pub fn plan_key(prefix: &str, plan: &PlanId) -> String {
     format!("{}_plans/{plan}.json", folder(prefix))
 }
 
+/// Key of rows that were made of records set aside (rule 27): they belong to no claim.
+#[must_use]
+pub fn replay_key(prefix: &str, target: &str, sha256: &str) -> String {
+    format!(
+        "{}_replays/{target}/{}.csv.zst",
+        folder(prefix),
+        &sha256[..sha256.len().min(32)]
+    )
+}
+
 /// Folder of the manifests of a target.
 #[must_use]
 pub fn manifest_folder(prefix: &str, target: &str) -> String {

@@ -1,10 +1,12 @@
 //! Schemas from a Confluent-compatible registry over HTTP.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use common::avro::WriterSchema;
 use common::failure::Failure;
+use common::ids::SchemaId;
 use reqwest::StatusCode;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -128,6 +130,23 @@ impl Registry for HttpRegistry {
         cached.insert(id, answer.schema.clone());
         Ok(answer.schema)
     }
+}
+
+/// Fetches a schema and compiles it.
+///
+/// # Errors
+/// Of class retry while the registry does not have it; of class halt when it cannot be used.
+pub async fn writer_schema(registry: &dyn Registry, id: &SchemaId) -> Result<Arc<WriterSchema>> {
+    let number = id.0.strip_prefix("confluent:").and_then(|number| number.parse().ok());
+    let Some(number) = number else {
+        return Err(Failure::halt(format!(
+            "schema id `{id}` is of no registry that is configured"
+        )));
+    };
+    let parsed = WriterSchema::parse(&registry.schema(number).await?);
+    parsed
+        .map(Arc::new)
+        .map_err(|error| Failure::halt(format!("schema `{id}` cannot be used: {error}")))
 }
 
 #[cfg(test)]

@@ -5,11 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::envelope;
 use common::failure::{Class, Failure};
 use common::ids::{Offset, Partition};
-use common::row::{KeySource, Settings as RowSettings, Tombstones};
-use runtime::config::{self, Config, EnvelopeSetting, KeySetting, S3SpoltConfig, TombstoneSetting, TopicSettings};
+use runtime::config::{self, Config, S3SpoltConfig};
 use runtime::http;
 use runtime::kafka::{Kafka, TopicRole};
 use runtime::membership::{Change, Membership};
@@ -43,47 +41,6 @@ const SILENCE: Duration = Duration::from_secs(300);
 
 /// The build that claims name.
 pub const BUILD: &str = concat!("s3-spolt ", env!("CARGO_PKG_VERSION"));
-
-/// Row settings of a topic.
-#[must_use]
-pub fn row_settings(settings: &TopicSettings) -> RowSettings {
-    RowSettings {
-        envelope: match settings.envelope {
-            EnvelopeSetting::Debezium => envelope::Kind::Debezium,
-            EnvelopeSetting::DebeziumFlat => envelope::Kind::DebeziumFlat,
-            EnvelopeSetting::Plain => envelope::Kind::Plain,
-        },
-        tombstones: match settings.tombstones {
-            TombstoneSetting::Delete => Tombstones::Delete,
-            TombstoneSetting::Skip => Tombstones::Skip,
-        },
-        flat_fields: flat_fields(settings),
-        key: match &settings.key {
-            KeySetting::Record => KeySource::Record,
-            KeySetting::None => KeySource::None,
-            KeySetting::Fields(fields) => KeySource::Columns(fields.clone()),
-        },
-        position: settings
-            .order_by
-            .as_deref()
-            .and_then(|field| field.strip_prefix("source."))
-            .map(str::to_owned),
-        ..RowSettings::default()
-    }
-}
-
-/// The added fields that are columns: those that are asked for, and the one that orders rows.
-fn flat_fields(settings: &TopicSettings) -> Vec<String> {
-    if settings.envelope != EnvelopeSetting::DebeziumFlat {
-        return Vec::new();
-    }
-    let ordering = settings.order_by.iter().filter(|field| field.starts_with("__"));
-    let mut fields = settings.flat_fields.clone();
-    fields.extend(ordering.cloned());
-    fields.sort();
-    fields.dedup();
-    fields
-}
 
 impl KafkaTopics {
     /// Assumption E1: a topic whose settings can lose acknowledged records is refused, unless the operator takes the risk.
@@ -142,7 +99,7 @@ impl Topics for KafkaTopics {
             name: topic.into(),
             signal_topic: signal_topic.into(),
             partitions: upstream.partitions,
-            settings: Arc::new(row_settings(&settings)),
+            settings: Arc::new(settings.rows()),
             bad_records_max: settings.bad_records_max,
         })
     }

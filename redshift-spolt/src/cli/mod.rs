@@ -1,4 +1,4 @@
-//! The front door: `run`, `check`, `plan`, `accept-partitions`, `status`, `unregister`.
+//! The front door: `run`, `check`, `plan`, `accept-partitions`, `set-aside`, `status`, `unregister`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +23,7 @@ mod check;
 mod open;
 mod plan;
 mod run;
+mod set_aside;
 mod status;
 mod unregister;
 
@@ -56,6 +57,8 @@ enum Command {
         #[arg(long)]
         apply: bool,
     },
+    /// Records that have no row: list, show, replay, discard.
+    SetAside(set_aside::Wish),
     /// End the registration of a target that is no more; shows what it would do unless --apply is given.
     Unregister(unregister::Wish),
     /// Print checkpoints and lag of every table.
@@ -93,6 +96,7 @@ async fn execute(arguments: Arguments) -> Result<(), Error> {
         Command::Check => check::check(config, settings).await,
         Command::Plan { topic } => plan::plan(config, settings, &topic).await,
         Command::AcceptPartitions { topic, apply } => accept::accept(config, settings, &topic, apply).await,
+        Command::SetAside(wish) => set_aside::set_aside(config, settings, wish).await,
         Command::Unregister(wish) => unregister::unregister(config, settings, wish).await,
         Command::Status { json } => status::status(config, settings, json).await,
     }

@@ -194,6 +194,15 @@ pub async fn catalogs(session: &mut dyn Session, target: &Target, load: &LoadPla
     Ok(found)
 }
 
+/// The columns of the table of records set aside; `None` where there never were any.
+///
+/// # Errors
+/// When the catalog cannot be read.
+pub async fn has_set_aside(session: &mut dyn Session, target: &Target) -> Result<Option<Vec<Present>>, Failure> {
+    let columns = catalog(session, &target.table.set_aside(&target.state_schema)).await?;
+    Ok((!columns.is_empty()).then_some(columns))
+}
+
 async fn catalog(session: &mut dyn Session, table: &TableName) -> Result<Vec<Present>, Failure> {
     let answer = session
         .run(&evolve::read(table)?)

@@ -21,6 +21,7 @@ use common::row::ASIDE_COLUMNS;
 use common::table::ColumnType;
 
 use super::evolve::{self, Present, Wanted};
+use super::replay::fate;
 use super::run::Run;
 use super::sql::{identifier, literal, timestamp};
 
@@ -253,17 +254,5 @@ pub fn supersede_all(table: &str, load_id: &str, now_ms: i64) -> Result<String, 
         "UPDATE {table}\nSET {}\nWHERE {} = 'open'",
         fate("superseded", load_id, now_ms)?,
         identifier(STATUS)
-    ))
-}
-
-fn fate(status: &str, load_id: &str, now_ms: i64) -> Result<String, Failure> {
-    Ok(format!(
-        "{} = {}, {} = {}, {} = {}",
-        identifier(STATUS),
-        literal(status)?,
-        identifier(LOAD_ID),
-        literal(load_id)?,
-        identifier(CHANGED_AT),
-        timestamp(now_ms)
     ))
 }

@@ -13,6 +13,7 @@
 //! | [`evolve`] | what the target lacks (forward only) |
 //! | [`statements`] | the transaction as an ordered list of statements with what each must answer (rule 17) |
 //! | [`aside`] | records set aside: their table, and which came too late to be mended (rule 27) |
+//! | [`replay`] | records set aside that are tried again (rule 27) |
 //! | [`unchanged`] | values that the source left out (rule 25) |
 //! | [`check`] | whether the load goes on after an answer (rule 17) |
 //! | [`outcome`] | what an answer of the warehouse means (rule 18, redshift.md 8.5) |
@@ -27,6 +28,7 @@ pub mod machine;
 pub mod names;
 pub mod order;
 pub mod outcome;
+pub mod replay;
 pub mod run;
 pub mod sql;
 pub mod state;

@@ -12,6 +12,7 @@ use common::mutant::Mutant;
 use common::plan::PlanId;
 
 use super::aside::{self, AsideGroup};
+use super::replay::Place;
 
 /// A claim that waits, with its place in the signal log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -123,6 +124,8 @@ pub struct LoadPlan {
     pub groups: Vec<Group>,
     /// Records set aside, one COPY each.
     pub asides: Vec<AsideGroup>,
+    /// Records set aside that are tried again (rule 27): their rows are those of `groups`, which belong to no run.
+    pub replay: Vec<Place>,
     /// Claims of one run overlap above its checkpoint, so that rows may be staged twice (M9).
     pub dedupe: bool,
     /// How many partitions the topic had when the first of its partitions began, as the signal log says. It is asked before the first load

@@ -68,9 +68,43 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// Milliseconds since 1970 of a timestamp as the warehouse shows it: `YYYY-MM-DD HH:MM:SS` with a fraction or without, in UTC.
+#[must_use]
+pub fn millis(text: &str) -> Option<i64> {
+    let (date, time) = text.trim().split_once(' ')?;
+    let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+    let (clock, fraction) = time.split_once('.').unwrap_or((time, ""));
+    let mut clock = clock.splitn(3, ':').map(|part| part.parse::<i64>().ok());
+    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+    let fraction: i64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    Some((((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) * 1000 + fraction)
+}
+
+/// A date of the Gregorian calendar as days since 1970 (Howard Hinnant's `days_from_civil`).
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year - era * 400;
+    let shifted = if month > 2 { month - 3 } else { month + 9 };
+    let day_of_year = (153 * shifted + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn timestamps_read_back() {
+        for at in [0, 951_782_400_000, 1_700_000_000_123, 253_402_300_799_999] {
+            let text = timestamp(at);
+            assert_eq!(millis(text.trim_matches('\'')), Some(at), "{text}");
+        }
+        assert_eq!(millis("1970-01-01 00:00:01.5"), Some(1_500));
+        assert_eq!(millis("1970-01-01 00:00:01"), Some(1_000));
+        assert_eq!(millis("yesterday"), None);
+    }
 
     #[test]
     fn quotes_are_doubled_and_backslashes_refused() {

@@ -18,6 +18,7 @@ use super::evolve::{self, Evolution, Mode, Present, Wanted};
 use super::growth;
 use super::names::TableName;
 use super::order::{self, Order};
+use super::replay;
 use super::run::{Group, LoadPlan, Run};
 use super::sql::{fill, identifier, literal, timestamp};
 use super::state::{StateTables, TableRow};
@@ -91,6 +92,12 @@ pub enum Purpose {
     SetAside,
     /// Marks records set aside that came too late to be mended.
     Supersede,
+    /// Asks for a record to be replayed that is not open any more.
+    FindClosed,
+    /// Takes out of the stage what a later change of its key has overtaken.
+    DropLate,
+    /// Marks records set aside that are replayed, or that prove to be too late.
+    MarkReplayed,
     /// Moves the checkpoints by compare-and-set.
     Checkpoint,
     /// Moves the table's row by compare-and-set.
@@ -127,7 +134,10 @@ impl Purpose {
             | Purpose::DropStage
             | Purpose::TrimAside
             | Purpose::SetAside
-            | Purpose::Supersede => "merge",
+            | Purpose::Supersede
+            | Purpose::FindClosed
+            | Purpose::DropLate
+            | Purpose::MarkReplayed => "merge",
             Purpose::FirstRows | Purpose::Checkpoint | Purpose::TableRow | Purpose::Ledger => "checkpoint",
             Purpose::Commit => "commit",
         }
@@ -145,6 +155,8 @@ pub enum Expect {
     Catalog(Vec<Present>),
     /// So many rows in the last COPY, else a claim is untrue.
     CopyCount(u64),
+    /// No row, else somebody else has dealt with a record that is to be replayed.
+    NoneClosed,
     /// No row, else a key lies in two partitions.
     NoConflict,
     /// No row, else one has no place in the order of the table.
@@ -285,9 +297,15 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
         }
         stage(&mut out, facts, &columns, mode)?;
         match &by {
-            Some(by) => merge_ordered(&mut out, target, facts, &kept, by),
+            Some(by) => merge_ordered(&mut out, target, facts, &kept, by)?,
             None => merge(&mut out, target, facts, (&kept, mode), aside.as_deref())?,
         }
+    }
+    if !facts.load.replay.is_empty() {
+        let table = target.table.set_aside(&target.state_schema).sql();
+        let (id, now) = (facts.load_id, facts.now_ms);
+        let late = replay::mark(&table, &facts.load.replay, "superseded", id, now)?;
+        out.add(Purpose::MarkReplayed, late, Expect::Done);
     }
     if let (Some(run), Mode::Upsert) = (facts.load.emptying(), mode) {
         if let Some(by) = &script.row.order {
@@ -725,9 +743,16 @@ fn trim(out: &mut Writer, facts: &Facts<'_>, stage: &str) {
 }
 
 /// The merge where rows are ordered by a column (rule 20): of what is stored and what is staged of a key, the last one stays.
-fn merge_ordered(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: &[Wanted], order: &Order) {
+fn merge_ordered(
+    out: &mut Writer,
+    target: &Target,
+    facts: &Facts<'_>,
+    columns: &[Wanted],
+    order: &Order,
+) -> Result<(), Failure> {
     let (stage, table) = (identifier(STAGE), target.table.sql());
     trim(out, facts, &stage);
+    begin_replay(out, target, facts, None);
     out.add(Purpose::FindUnplaced, order.find_unplaced(&stage), Expect::AllPlaced);
     for stored in [&table, &order.deleted] {
         out.add(Purpose::PassOver, order.pass_over(&stage, stored, &value), Expect::Done);
@@ -747,7 +772,9 @@ fn merge_ordered(out: &mut Writer, target: &Target, facts: &Facts<'_>, columns: 
     );
     out.add(Purpose::InsertTarget, rows, Expect::Done);
     out.add(Purpose::Remember, order.remember(&stage, &rank, &value), Expect::Done);
+    end_replay(out, target, facts)?;
     out.add(Purpose::DropStage, format!("DROP TABLE {stage}"), Expect::Done);
+    Ok(())
 }
 
 fn merge(
@@ -760,6 +787,7 @@ fn merge(
     let (stage, table) = (identifier(STAGE), target.table.sql());
     trim(out, facts, &stage);
     let keys: Vec<&Wanted> = columns.iter().filter(|column| column.key).collect();
+    begin_replay(out, target, facts, (mode == Mode::Upsert).then_some(&keys));
     if mode == Mode::Upsert {
         conflicts(out, facts, &stage, &table, &keys);
     }
@@ -790,7 +818,35 @@ fn merge(
         let sql = aside::supersede(aside, &stage, &keys, facts.load_id, facts.now_ms)?;
         out.add(Purpose::Supersede, sql, Expect::Done);
     }
+    end_replay(out, target, facts)?;
     out.add(Purpose::DropStage, format!("DROP TABLE {stage}"), Expect::Done);
+    Ok(())
+}
+
+/// Of records that are replayed only those go on that are still open, and that no later change of their key has overtaken.
+fn begin_replay(out: &mut Writer, target: &Target, facts: &Facts<'_>, keys: Option<&Vec<&Wanted>>) {
+    if facts.load.replay.is_empty() {
+        return;
+    }
+    let (stage, aside) = (identifier(STAGE), target.table.set_aside(&target.state_schema).sql());
+    out.add(
+        Purpose::FindClosed,
+        replay::find_closed(&aside, &stage),
+        Expect::NoneClosed,
+    );
+    if let Some(keys) = keys {
+        let sql = replay::drop_late(&target.table.sql(), &stage, keys);
+        out.add(Purpose::DropLate, sql, Expect::Done);
+    }
+}
+
+fn end_replay(out: &mut Writer, target: &Target, facts: &Facts<'_>) -> Result<(), Failure> {
+    if facts.load.replay.is_empty() {
+        return Ok(());
+    }
+    let aside = target.table.set_aside(&target.state_schema).sql();
+    let sql = replay::mark_replayed(&aside, &identifier(STAGE), facts.load_id, facts.now_ms)?;
+    out.add(Purpose::MarkReplayed, sql, Expect::Done);
     Ok(())
 }
 
@@ -899,6 +955,9 @@ fn checkpoint(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>, row: &T
         condition.push(')');
         old.push(condition);
     }
+    if facts.load.runs.is_empty() {
+        return table_row(out, tables, facts, row);
+    }
     let sql = format!(
         "UPDATE {}\nSET \"incarnation\" = {},\n    \"next_offset\" = {},\n    \"signal_offset\" = {},\n    \"load_id\" = {load_id}, \"updated_at\" = {now}\nWHERE \"kind\" = 'lineage' AND (\n    {}\n)",
         tables.state,
@@ -908,6 +967,12 @@ fn checkpoint(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>, row: &T
         old.join("\n    OR ")
     );
     out.add(Purpose::Checkpoint, sql, Expect::Affected(facts.load.runs.len() as u64));
+    table_row(out, tables, facts, row)
+}
+
+/// The table's row: with it every other loader sees that something was done.
+fn table_row(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>, row: &TableRow) -> Result<(), Failure> {
+    let (load_id, now) = (literal(facts.load_id)?, timestamp(facts.now_ms));
     let plan = row
         .plan
         .as_ref()
@@ -945,6 +1010,9 @@ fn ledger(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>) -> Result<(
             claim.next,
             claim.rows
         ));
+    }
+    if rows.is_empty() {
+        return Ok(());
     }
     let sql = format!(
         "INSERT INTO {} (\"cluster\", \"topic\", \"incarnation\", \"partition\", \"kind\", \"start_offset\", \"next_offset\", \"object_key\", \"sha256\", \"row_count\", \"load_id\", \"applied_at\")\nVALUES\n    {}",

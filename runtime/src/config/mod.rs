@@ -23,6 +23,7 @@ mod dump;
 mod problem;
 mod reader;
 mod resolve;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod topics;

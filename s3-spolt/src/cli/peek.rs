@@ -12,11 +12,11 @@ use common::row::{Outcome, Record, RowEncoder, Settings, Stats};
 use runtime::config::{Config, S3SpoltConfig};
 use runtime::kafka::Kafka;
 use runtime::readiness::Readiness;
-use runtime::registry::HttpRegistry;
+use runtime::registry::{HttpRegistry, writer_schema};
 
+use crate::driver::encode;
 use crate::driver::fetch::{Fetched, Fetcher};
 use crate::driver::kafka_fetch::{Ends, KafkaFetcher};
-use crate::driver::{effects, encode};
 
 /// How long to wait for the next record before the partition is taken to end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -60,7 +60,7 @@ pub async fn peek(
     let kept = tokio::task::spawn_blocking(move || fetch(&mut fetcher, count))
         .await
         .map_err(|error| Failure::stop(format!("fetch from `{name}`: {error}")))??;
-    let settings = Arc::new(crate::run::row_settings(&config.topics.for_topic(topic)));
+    let settings = Arc::new(config.topics.for_topic(topic).rows());
     let mut shower = Shower {
         registry,
         settings,
@@ -139,7 +139,7 @@ impl Shower {
                         .registry
                         .as_ref()
                         .ok_or_else(|| Failure::halt("no registry is configured"))?;
-                    let schema = effects::schema(registry, &id).await?;
+                    let schema = writer_schema(registry, &id).await?;
                     self.schemas.insert(id.clone(), schema.clone());
                     encoder.add_schema(id, schema);
                 }

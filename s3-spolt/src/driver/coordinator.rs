@@ -9,6 +9,7 @@ use common::failure::{Class, Failure};
 use common::ids::{Lineage, Offset, Partition, SchemaId};
 use common::plan::Plan;
 use runtime::readiness::Readiness;
+use runtime::registry::writer_schema;
 use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
@@ -21,7 +22,7 @@ use crate::ingest::resume::Resume;
 use crate::metrics;
 
 use super::SlotId;
-use super::effects::{self, Effects};
+use super::effects::Effects;
 use super::encode::{Message, Reading, Said, SealedObject, Work};
 use super::fetch::{Command, FetchLost, FetchSays};
 use super::queue::Queue;
@@ -553,7 +554,7 @@ impl Coordinator {
             if after_ms > 0 {
                 effects.ports.world.sleep_ms(after_ms).await;
             }
-            let schema = effects::schema(&*effects.ports.registry, &id).await;
+            let schema = writer_schema(&*effects.ports.registry, &id).await;
             let _ = inbox.send(Input::Schema(id, schema));
         });
     }

@@ -4,10 +4,9 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use common::avro::WriterSchema;
 use common::claim::{self, Claim};
 use common::failure::Failure;
-use common::ids::{Partition, SchemaId};
+use common::ids::Partition;
 use common::plan::{Plan, PlanId};
 use runtime::failpoint;
 use runtime::port::{ObjectStore, Put, PutObject, Registry, SignalLog, SignalRecord, Upstream, World};
@@ -289,21 +288,4 @@ pub async fn append_claim(
         let failure = failure.topic(signal_topic).partition(partition);
         failure.context(format_args!("signal `{}..{}`", claim.start, claim.next))
     })
-}
-
-/// Fetches a schema and compiles it.
-///
-/// # Errors
-/// Of class retry while the registry does not have it; of class halt when it cannot be used.
-pub async fn schema(registry: &dyn Registry, id: &SchemaId) -> Result<Arc<WriterSchema>, Failure> {
-    let number = id.0.strip_prefix("confluent:").and_then(|number| number.parse().ok());
-    let Some(number) = number else {
-        return Err(Failure::halt(format!(
-            "schema id `{id}` is of no registry that is configured"
-        )));
-    };
-    let parsed = WriterSchema::parse(&registry.schema(number).await?);
-    parsed
-        .map(Arc::new)
-        .map_err(|error| Failure::halt(format!("schema `{id}` cannot be used: {error}")))
 }

@@ -1,0 +1,50 @@
+//! How the records of a topic become rows, as its settings say: the same for the daemon that writes them and for the one that tries again
+//! what was set aside.
+
+use common::envelope;
+use common::row::{KeySource, Settings, Tombstones};
+
+use super::topics::{EnvelopeSetting, KeySetting, TombstoneSetting, TopicSettings};
+
+impl TopicSettings {
+    /// How the topic's records become rows.
+    #[must_use]
+    pub fn rows(&self) -> Settings {
+        Settings {
+            envelope: match self.envelope {
+                EnvelopeSetting::Debezium => envelope::Kind::Debezium,
+                EnvelopeSetting::DebeziumFlat => envelope::Kind::DebeziumFlat,
+                EnvelopeSetting::Plain => envelope::Kind::Plain,
+            },
+            tombstones: match self.tombstones {
+                TombstoneSetting::Delete => Tombstones::Delete,
+                TombstoneSetting::Skip => Tombstones::Skip,
+            },
+            flat_fields: self.flat_columns(),
+            key: match &self.key {
+                KeySetting::Record => KeySource::Record,
+                KeySetting::None => KeySource::None,
+                KeySetting::Fields(fields) => KeySource::Columns(fields.clone()),
+            },
+            position: self
+                .order_by
+                .as_deref()
+                .and_then(|field| field.strip_prefix("source."))
+                .map(str::to_owned),
+            ..Settings::default()
+        }
+    }
+
+    /// The added fields of flattened records that are columns: those that are asked for, and the one that orders rows.
+    fn flat_columns(&self) -> Vec<String> {
+        if self.envelope != EnvelopeSetting::DebeziumFlat {
+            return Vec::new();
+        }
+        let ordering = self.order_by.iter().filter(|field| field.starts_with("__"));
+        let mut fields = self.flat_fields.clone();
+        fields.extend(ordering.cloned());
+        fields.sort();
+        fields.dedup();
+        fields
+    }
+}
