@@ -204,6 +204,9 @@ pub struct Claim {
     pub skipped: u64,
     /// Records set aside: they make no row, and lie in the object of [`Claim::aside`].
     pub rejected: u64,
+    /// Values replaced because they did not fit, by the rules of their columns; some of their records are kept in [`Claim::aside`] too.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub amended: u64,
     /// The records set aside, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aside: Option<Aside>,
@@ -271,6 +274,7 @@ impl Claim {
             rows: 0,
             skipped: 0,
             rejected: 0,
+            amended: 0,
             aside: None,
             plan: None,
             schemas: Vec::new(),
@@ -364,8 +368,9 @@ impl Claim {
             }
             Kind::Genesis | Kind::Reset if self.start != self.next => wrong("an origin covers a range"),
             _ if self.kind != Kind::Data && self.rows > 0 => wrong("a claim without data counts rows"),
-            _ if (self.rejected > 0) != self.aside.is_some() => {
-                wrong("records set aside and their object do not agree")
+            _ if self.rejected > 0 && self.aside.is_none() => wrong("records set aside have no object"),
+            _ if self.aside.is_some() && self.rejected == 0 && self.amended == 0 => {
+                wrong("an object of records set aside holds none")
             }
             _ if self.aside.is_some() && self.dialect.is_none() => wrong("records set aside lack their dialect"),
             _ => Ok(()),
@@ -387,6 +392,11 @@ impl Claim {
         }
         text
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// JSON with every character outside ASCII escaped, since S3 metadata travels in HTTP headers.

@@ -10,10 +10,12 @@
 //! | `row/hot.rs` | the walk over integers, short texts, booleans and nulls |
 //! | `row/encoder.rs` | [`RowEncoder`]: the walk of a record, one per lineage |
 //! | `row/aside.rs` | records that became no rows, as lines of an object of their own |
+//! | `row/bad_value.rs` | what becomes of a value that its column cannot hold |
 //! | `row/stats.rs` | [`Stats`]: what a claim says about the columns of its object |
 //! | `row/reason.rs`, `row/error.rs` | why a record has no row |
 
 mod aside;
+mod bad_value;
 mod encoder;
 mod error;
 mod flat;
@@ -26,6 +28,7 @@ mod shape;
 mod stats;
 
 pub use aside::{ASIDE_COLUMNS, ASIDE_ERROR_BYTES, ASIDE_PART_BYTES};
+pub use bad_value::{Amended, BadValue, EVERY_COLUMN};
 pub use encoder::RowEncoder;
 pub use error::{EncodeError, PlanError, Problem};
 pub use reason::Reason;

@@ -333,8 +333,14 @@ impl Work<'_> {
             Purpose::Checkpoint => return self.checkpoint(load, statement.sql.contains("AND \"next_offset\" = ")),
             Purpose::TableRow => return Ok(self.table_row(script, statement.sql.contains("AND \"serial\" = "))),
             Purpose::Ledger => return Ok(touched(load.claims())),
-            // No table of the model is ordered by a column.
-            Purpose::FindUnplaced
+            // No table of the model is ordered by a column, and no record of it is set aside.
+            Purpose::TrimAside
+            | Purpose::SetAside
+            | Purpose::Supersede
+            | Purpose::FindClosed
+            | Purpose::DropLate
+            | Purpose::MarkReplayed
+            | Purpose::FindUnplaced
             | Purpose::PassOver
             | Purpose::Forget
             | Purpose::Remember

@@ -2,6 +2,7 @@
 
 use common::claim::Claim;
 use common::ids::Partition;
+use common::row::Amended;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::collect::Report;
@@ -15,6 +16,8 @@ pub const ROWS: &str = "s3_spolt_rows_total";
 pub const SKIPPED: &str = "s3_spolt_skipped_records_total";
 /// Records set aside, by topic and reason; counted when they are read, so again when they are read again.
 pub const SET_ASIDE: &str = "s3_spolt_set_aside_records_total";
+/// Values replaced by the rule of their column, by topic, column and reason; counted when they are read.
+pub const AMENDED: &str = "s3_spolt_amended_values_total";
 /// Compressed bytes of claimed objects, by topic.
 pub const OBJECT_BYTES: &str = "s3_spolt_object_bytes_total";
 /// Claims acknowledged, by topic and by what cut their object.
@@ -47,6 +50,11 @@ pub fn describe() {
     describe_counter!(ROWS, Unit::Count, "rows in claimed objects");
     describe_counter!(SKIPPED, Unit::Count, "records that made no row");
     describe_counter!(SET_ASIDE, Unit::Count, "records set aside as they were read, by reason");
+    describe_counter!(
+        AMENDED,
+        Unit::Count,
+        "values replaced by the rule of their column as they were read, by column and reason"
+    );
     describe_counter!(OBJECT_BYTES, Unit::Bytes, "compressed bytes of claimed objects");
     describe_counter!(CLAIMS, Unit::Count, "claims acknowledged, by what cut their object");
     describe_histogram!(
@@ -105,6 +113,16 @@ pub fn claimed(topic: &str, claim: &Claim, reason: Reason, now_ms: i64) {
 /// Counts a record that is set aside.
 pub fn set_aside(topic: &str, reason: &'static str) {
     counter!(SET_ASIDE, "topic" => topic.to_owned(), "reason" => reason).increment(1);
+}
+
+/// Counts a value that was replaced.
+pub fn amended(topic: &str, amended: &Amended) {
+    let labels = [
+        ("topic", topic.to_owned()),
+        ("column", amended.column.clone()),
+        ("reason", amended.reason.name().to_owned()),
+    ];
+    counter!(AMENDED, &labels).increment(1);
 }
 
 /// Notes whether a lineage is halted.

@@ -44,7 +44,12 @@ impl Text<'_> {
         self.expect(b'-')?;
         let month = self.digits(2)?;
         self.expect(b'-')?;
-        day_of(year, month, self.digits(2)?).ok_or(Reason::Year)
+        let no_such_day = if (1..=9999).contains(&year) {
+            Reason::TimeText
+        } else {
+            Reason::Year
+        };
+        day_of(year, month, self.digits(2)?).ok_or(no_such_day)
     }
 
     /// Microseconds since midnight; seconds and their fraction may be missing, finer digits are cut.
@@ -54,7 +59,7 @@ impl Text<'_> {
         let minutes = self.digits(2)?;
         let seconds = if self.eat(b':') { self.digits(2)? } else { 0 };
         if hours > 24 || minutes > 59 || seconds > 59 {
-            return Err(Reason::TimeOfDay);
+            return Err(Reason::TimeText);
         }
         let mut micros = ((hours * 60 + minutes) * 60 + seconds) * 1_000_000;
         if self.eat(b'.') {
@@ -273,7 +278,7 @@ mod tests {
             "2023-11-21 18:29:26"
         );
         assert_eq!(written(time, "24:00:01Z"), Err(Reason::TimeOfDay));
-        assert_eq!(written(iso_date, "2023-02-29"), Err(Reason::Year));
+        assert_eq!(written(iso_date, "2023-02-29"), Err(Reason::TimeText));
     }
 
     #[test]

@@ -30,7 +30,7 @@ const fn column(name: &'static str, ty: ColumnType) -> MetaColumn {
 }
 
 /// The columns that every such line starts with, in this order.
-pub const ASIDE_COLUMNS: [MetaColumn; 12] = [
+pub const ASIDE_COLUMNS: [MetaColumn; 13] = [
     column("_kafka_incarnation", ColumnType::Integer),
     column("_kafka_partition", ColumnType::Integer),
     column("_kafka_offset", ColumnType::BigInt),
@@ -47,11 +47,19 @@ pub const ASIDE_COLUMNS: [MetaColumn; 12] = [
     column("_kafka_key", RAW),
     column("_kafka_value_bytes", ColumnType::BigInt),
     column("_kafka_value", RAW),
+    // What has become of it, for a start: `open` or `amended`.
+    column("_kafka_status", text(16)),
 ];
+
+/// Status of a record that has no row.
+pub(super) const OPEN: &str = "open";
+/// Status of a record that has its row, but for a value that was replaced.
+pub(super) const AMENDED: &str = "amended";
 
 /// What the lines of one record have in common.
 pub(super) struct Line<'a> {
     pub(super) settings: &'a Settings,
+    pub(super) status: &'static str,
     /// `incarnation,partition`
     pub(super) origin: &'a str,
     /// The record's time as it stands in a row.
@@ -91,6 +99,7 @@ impl Line<'_> {
             let digits = piece.map_or(null.to_owned(), |piece| format!("\"{}\"", hex(piece)));
             out.extend_from_slice(format!("{separator}{length},{digits}").as_bytes());
         }
+        out.extend_from_slice(format!(",\"{}\"", self.status).as_bytes());
         out.extend_from_slice(self.keys);
         out.push(b'\n');
     }

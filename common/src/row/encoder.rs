@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::aside::{self, Line};
+use super::aside::{self, AMENDED, Line, OPEN};
 use super::error::{EncodeError, Problem};
 use super::flat::{Change, Flat};
 use super::position::{Position, is_position};
 use super::program::{Fault, Fields, Pen, Positions, RowProgram, Wanted};
 use super::shape::{RecordOf, Shape};
-use super::{KeySource, Outcome, Reason, Record, Settings, Stats, Tombstones};
+use super::{Amended, BadValue, KeySource, Outcome, Reason, Record, Settings, Stats, Tombstones};
 use crate::avro::datum::{Cursor, Skip};
 use crate::avro::field::Scratch;
 use crate::avro::{WriterSchema, frame};
@@ -46,6 +46,8 @@ struct Hand {
     scratch: Scratch,
     positions: Positions,
     marks: Vec<usize>,
+    /// Values of the present record that were replaced.
+    amended: Vec<(usize, Reason, BadValue)>,
     /// The change's place at its source, where rows carry it.
     place: Row,
 }
@@ -125,6 +127,7 @@ impl RowEncoder {
             scratch: Scratch::new(settings.unavailable_value.as_deref()),
             positions: Positions::default(),
             marks: Vec::new(),
+            amended: Vec::new(),
             place: Row::new(&settings.null_marker),
         };
         let (schemas, programs) = (HashMap::new(), Vec::new());
@@ -178,6 +181,10 @@ impl RowEncoder {
     /// (protocol rule 27). How many lines.
     #[cold]
     pub fn set_aside(&mut self, record: &Record<'_>, error: &EncodeError, out: &mut Vec<u8>) -> u64 {
+        self.keep(record, error, OPEN, out)
+    }
+
+    fn keep(&mut self, record: &Record<'_>, error: &EncodeError, status: &'static str, out: &mut Vec<u8>) -> u64 {
         let columns = self.plan.as_deref().map_or(0, |plan| plan.key_columns().len());
         let keys = self.key_of(record);
         let keys = keys.unwrap_or_else(|| aside::no_keys(columns, &self.settings.null_marker));
@@ -188,11 +195,47 @@ impl RowEncoder {
         let origin = String::from_utf8_lossy(&hand.origin);
         let line = Line {
             settings: &self.settings,
+            status,
             origin: origin.trim_start_matches("\"?\",").trim_end_matches(','),
             time: hand.row.written(),
             keys: &keys,
         };
         line.write(record, error, out)
+    }
+
+    /// Whether values of the record that was encoded last were replaced.
+    #[must_use]
+    #[inline]
+    pub fn has_amended(&self) -> bool {
+        !self.hand.amended.is_empty()
+    }
+
+    /// The values of the record that was encoded last which were replaced by the rules of their columns.
+    #[must_use]
+    #[cold]
+    pub fn amended(&self) -> Vec<Amended> {
+        let columns = self.plan.as_deref().map_or(&[][..], |plan| &plan.columns);
+        let amended = self.hand.amended.iter().filter_map(|&(column, reason, by)| {
+            Some(Amended {
+                column: columns.get(column)?.name.clone(),
+                reason,
+                by,
+            })
+        });
+        amended.collect()
+    }
+
+    /// Appends what is kept of such a value: the record as it was. How many lines.
+    #[cold]
+    pub fn keep_amended(&mut self, record: &Record<'_>, amended: &Amended, out: &mut Vec<u8>) -> u64 {
+        let error = EncodeError {
+            partition: self.partition,
+            offset: record.offset,
+            column: Some(amended.column.clone()),
+            problem: Problem::Value(amended.reason),
+            halts: false,
+        };
+        self.keep(record, &error, AMENDED, out)
     }
 
     /// The key columns of a record as they stand at the end of a line, if they can be read without the rest.
@@ -221,11 +264,13 @@ impl RowEncoder {
     #[cold]
     fn explain(&self, record: &Record<'_>, (column, problem): Failed) -> EncodeError {
         let column = column.and_then(|index| Some(self.plan.as_ref()?.columns.get(index)?.name.clone()));
+        let rule = column.as_deref().map(|column| self.settings.bad_value(column));
         EncodeError {
             partition: self.partition,
             offset: record.offset,
             column,
             problem: *problem,
+            halts: rule == Some(BadValue::Halt),
         }
     }
 
@@ -282,6 +327,7 @@ impl RowEncoder {
     ) -> Result<Outcome, Failed> {
         let hand = &mut self.hand;
         hand.row.clear();
+        hand.amended.clear();
         hand.place.clear();
         let plan = self.plan.as_deref();
         let mut cursor = Cursor::new(datum);
@@ -408,7 +454,7 @@ impl RowEncoder {
         match value {
             Some(value) => {
                 let program = |wanted| RowProgram::compile(plan, Some(fields(value)), key(), wanted, marker);
-                let all = program(Wanted::All);
+                let all = program(Wanted::All).with_rules(plan, &self.settings);
                 if self.settings.envelope == envelope::Kind::DebeziumFlat {
                     let delete = program(if keyed { Wanted::KeyAndAdded } else { Wanted::All });
                     return Body::Flat(Box::new(Flat::new(value, all, delete, keyed)));
@@ -434,12 +480,13 @@ impl RowEncoder {
         let key_fields = || key.map(|schema| Fields::new(schema.clone(), schema.root()));
         let after = Fields::new(value.clone(), layout.after);
         let upsert = RowProgram::compile(plan, Some(after), key_fields(), Wanted::All, marker);
+        let upsert = upsert.with_rules(plan, &self.settings);
         let by_key = key_fields().filter(|_| keyed);
         let by_key = by_key.map(|fields| RowProgram::compile(plan, None, Some(fields), Wanted::Key, marker));
         let wanted = if keyed { Wanted::Key } else { Wanted::All };
         let by_before = layout.before.map(|record| {
             let before = Fields::new(value.clone(), record);
-            RowProgram::compile(plan, Some(before), None, wanted, marker)
+            RowProgram::compile(plan, Some(before), None, wanted, marker).with_rules(plan, &self.settings)
         });
         let lacks_key = keyed && key.is_none() && self.settings.key == KeySource::Record;
         Body::Envelope(Box::new(Envelope {
@@ -523,6 +570,7 @@ impl Hand {
             scratch,
             positions,
             marks,
+            amended,
             place,
             ..
         } = self;
@@ -536,6 +584,7 @@ impl Hand {
                 place: place.written(),
                 stats,
                 marks,
+                amended,
             },
         )?;
         if !self.marks.is_empty() {
@@ -555,6 +604,7 @@ impl Hand {
             scratch,
             positions,
             marks,
+            amended,
             ..
         } = self;
         let mut pen = Pen {
@@ -564,6 +614,7 @@ impl Hand {
             place: &[],
             stats: &mut Stats::default(),
             marks,
+            amended,
         };
         let written = program.write(&mut Cursor::new(datum), &[], &mut pen);
         written.ok().map(|()| aside::keys_of(&self.row))

@@ -19,6 +19,8 @@ pub struct EncodeError {
     pub column: Option<String>,
     /// What is wrong.
     pub problem: Problem,
+    /// Whether the column's rule is to halt.
+    pub halts: bool,
 }
 
 /// What is wrong with a record.
@@ -160,6 +162,12 @@ impl Problem {
 }
 
 impl EncodeError {
+    /// Whether the record may be set aside: it is at fault alone, and no rule of its column forbids it.
+    #[must_use]
+    pub fn may_be_set_aside(&self) -> bool {
+        self.problem.is_of_the_record() && !self.halts
+    }
+
     /// What can be done where the record is not set aside: all of these concern one record or one topic, so the lineage halts.
     #[must_use]
     pub fn class(&self) -> Class {

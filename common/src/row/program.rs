@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::flat;
 use super::hot::{self, HotCell};
 use super::position::is_position;
-use super::{Reason, Stats};
+use super::{BadValue, Reason, Settings, Stats};
 use crate::avro::datum::{Cursor, Skip};
 use crate::avro::field::{self, Scratch, Written};
 use crate::avro::form::{Form, Mapping};
 use crate::avro::{NodeId, Nullable, WriterSchema};
-use crate::csv::Row;
+use crate::csv::{Row, TEXT_BYTES_MAX};
 use crate::plan::{Column, Plan};
 use crate::table::ColumnType;
 
@@ -37,6 +37,8 @@ struct Cell {
     form: Form,
     nullable: Nullable,
     key: bool,
+    /// What becomes of a value that does not fit.
+    bad: BadValue,
 }
 
 /// One record of a schema whose fields are columns.
@@ -84,6 +86,7 @@ impl Fields {
             form,
             nullable,
             key: column.key.is_some(),
+            bad: BadValue::SetAside,
         })
     }
 }
@@ -141,6 +144,8 @@ pub(super) struct Pen<'a> {
     pub(super) stats: &'a mut Stats,
     /// Columns of this row that hold unchanged marks.
     pub(super) marks: &'a mut Vec<usize>,
+    /// Columns of the record whose values were replaced.
+    pub(super) amended: &'a mut Vec<(usize, Reason, BadValue)>,
 }
 
 /// A reason and the column it concerns.
@@ -160,6 +165,7 @@ impl RowProgram {
                 form: Form::Null,
                 nullable: Nullable::Never,
                 key: false,
+                bad: BadValue::SetAside,
             };
             if is_position(column) {
                 return Cell {
@@ -193,6 +199,15 @@ impl RowProgram {
             value,
             key,
         }
+    }
+
+    /// The same with the rules for values that do not fit. A key has none: without it a row could not be found again.
+    pub(super) fn with_rules(mut self, plan: &Plan, settings: &Settings) -> RowProgram {
+        let columns = self.cells.iter_mut().zip(&plan.columns);
+        for (cell, column) in columns.filter(|(_, column)| column.key.is_none()) {
+            cell.bad = settings.bad_value(&column.name);
+        }
+        self
     }
 
     /// Bytes that a row can need besides twice the bytes of key and value.
@@ -233,12 +248,13 @@ impl RowProgram {
             let Some(cell) = self.cells.get(column) else {
                 return Ok(());
             };
+            let begun = (*value, pen.row.len());
             let done = match (&cell.source, schema) {
                 (Source::Value(_), Some(schema)) => cell.write(column, schema, value, pen),
                 _ => self.write_other(column, cell, key, pen),
             };
             if let Err(reason) = done {
-                return Err((Some(column), reason));
+                *value = self.amend((column, reason), begun, pen)?;
             }
             pen.row.byte(b',');
             column += 1;
@@ -253,22 +269,58 @@ impl RowProgram {
         }
         let schema = self.value.as_ref().map(|fields| &*fields.schema);
         for (column, cell) in self.cells.iter().enumerate() {
+            let mut cursor = *value;
+            if let Source::Value(field) = cell.source {
+                cursor.at = pen.positions.value[field];
+            }
+            let begun = (cursor, pen.row.len());
             let done = match (&cell.source, schema) {
-                (Source::Value(field), Some(schema)) => {
-                    let mut cursor = Cursor {
-                        bytes: value.bytes,
-                        at: pen.positions.value[*field],
-                    };
-                    cell.write(column, schema, &mut cursor, pen)
-                }
+                (Source::Value(_), Some(schema)) => cell.write(column, schema, &mut cursor, pen),
                 _ => self.write_other(column, cell, key, pen),
             };
             if let Err(reason) = done {
-                return Err((Some(column), reason));
+                self.amend((column, reason), begun, pen)?;
             }
             pen.row.byte(b',');
         }
         Ok(())
+    }
+
+    /// Replaces a value that does not fit, if its column has a rule for that; where the next value begins.
+    #[cold]
+    fn amend<'a>(
+        &self,
+        (column, reason): (usize, Reason),
+        (mut cursor, row): (Cursor<'a>, usize),
+        pen: &mut Pen<'_>,
+    ) -> Result<Cursor<'a>, Fault> {
+        let fault = (Some(column), reason);
+        let cell = &self.cells[column];
+        let (Some(fields), Some(field)) = (&self.value, cell.value_field()) else {
+            return Err(fault);
+        };
+        if !cell.bad.replaces(reason) {
+            return Err(fault);
+        }
+        pen.row.truncate(row);
+        match (cell.bad, &cell.form) {
+            (BadValue::Truncate, Form::Text { limit }) => {
+                let mut text = cursor;
+                let limit = (*limit as usize).min(TEXT_BYTES_MAX);
+                let cut = text
+                    .present(cell.nullable)
+                    .and_then(|_| text.prefixed())
+                    .map(|text| cut(text, limit));
+                let bytes = cut.and_then(|text| pen.row.text(text, 0, text.len()).map(|()| text.len()));
+                let bytes = bytes.map_err(|reason| (Some(column), reason))?;
+                pen.stats.longest[column] = pen.stats.longest[column].max(bytes as u32);
+            }
+            (BadValue::Truncate, _) => return Err(fault),
+            _ => pen.row.null(),
+        }
+        pen.amended.push((column, reason, cell.bad));
+        Skip::pass_all(&fields.skips[field], &mut cursor, &fields.schema).map_err(|reason| (None, reason))?;
+        Ok(cursor)
     }
 
     fn write_other(&self, column: usize, cell: &Cell, key: &[u8], pen: &mut Pen<'_>) -> Result<(), Reason> {
@@ -370,6 +422,13 @@ impl Cell {
         }
         Ok(())
     }
+}
+
+/// At most so many bytes of a text, whole characters; what is no UTF-8 is for the writer of texts to say.
+fn cut(text: &[u8], limit: usize) -> &[u8] {
+    let begins = |at: usize| text.get(at).is_none_or(|byte| byte & 0xC0 != 0x80);
+    let end = (0..=limit.min(text.len())).rev().find(|&at| begins(at));
+    &text[..end.unwrap_or(0)]
 }
 
 /// What a row has in a column that its writer does not know, as it stands in a row.

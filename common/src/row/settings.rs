@@ -1,8 +1,11 @@
 //! All that changes the bytes of a row.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::bad_value::{BadValue, EVERY_COLUMN};
 use super::flat::PREFIX;
 use crate::csv;
 use crate::envelope::{self, DEBEZIUM_UNAVAILABLE_VALUE};
@@ -63,6 +66,9 @@ pub struct Settings {
     /// The fields added by ExtractNewRecordState that become columns; the others do not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flat_fields: Vec<String>,
+    /// What becomes of values that do not fit, by column; [`EVERY_COLUMN`] stands for those that are not named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bad_values: BTreeMap<String, BadValue>,
 }
 
 impl Default for Settings {
@@ -75,11 +81,21 @@ impl Default for Settings {
             position: None,
             tombstones: Tombstones::default(),
             flat_fields: Vec::new(),
+            bad_values: BTreeMap::new(),
         }
     }
 }
 
 impl Settings {
+    /// What becomes of values that a column cannot hold.
+    pub(super) fn bad_value(&self, column: &str) -> BadValue {
+        let rule = self
+            .bad_values
+            .get(column)
+            .or_else(|| self.bad_values.get(EVERY_COLUMN));
+        rule.copied().unwrap_or_default()
+    }
+
     /// Whether a field of the value is no column: what flattening added and nobody asked for.
     pub(super) fn leaves_out(&self, field: &str) -> bool {
         self.envelope == envelope::Kind::DebeziumFlat
@@ -142,6 +158,10 @@ mod tests {
             },
             Settings {
                 flat_fields: vec!["__lsn".into()],
+                ..base.clone()
+            },
+            Settings {
+                bad_values: BTreeMap::from([("*".into(), BadValue::Null)]),
                 ..base.clone()
             },
         ];

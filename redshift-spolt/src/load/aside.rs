@@ -5,6 +5,7 @@
 //!
 //! | status | meaning |
 //! |---|---|
+//! | `amended` | the record has its row, but for a value that was replaced as its column's rule says |
 //! | `open` | nothing came after it, as far as its key is known |
 //! | `superseded` | its key was changed or deleted later, or the table was emptied: applied now it would undo that |
 //! | `replayed` | it was mended and applied |
@@ -121,11 +122,7 @@ pub fn key_columns(plan: &Plan) -> Vec<Wanted> {
 pub fn columns(keys: &[Wanted]) -> Vec<Wanted> {
     let text = |bytes| ColumnType::Varchar { limit: Some(bytes) };
     let own = ASIDE_COLUMNS.iter().map(|column| (column.name, column.ty));
-    let fate = [
-        (STATUS, text(16)),
-        (LOAD_ID, text(64)),
-        (CHANGED_AT, ColumnType::Timestamp),
-    ];
+    let fate = [(LOAD_ID, text(64)), (CHANGED_AT, ColumnType::Timestamp)];
     let wanted = |(name, ty): (&str, ColumnType)| Wanted {
         name: name.to_owned(),
         ty,
@@ -194,16 +191,16 @@ pub fn keep(table: &str, keys: &[Wanted], load_id: &str, now_ms: i64) -> Result<
         .iter()
         .cloned()
         .chain(key_names)
-        .chain([STATUS, LOAD_ID, CHANGED_AT].map(identifier))
+        .chain([LOAD_ID, CHANGED_AT].map(identifier))
         .collect();
     let values: Vec<String> = names
         .iter()
         .map(|name| format!("s.{name}"))
         .chain(keys.iter().map(|key| super::statements::value(key, "s")))
-        .chain(["'open'".to_owned(), literal(load_id)?, timestamp(now_ms)])
+        .chain([literal(load_id)?, timestamp(now_ms)])
         .collect();
     Ok(format!(
-        "INSERT INTO {table} ({})\nSELECT {}\nFROM (\n    SELECT r.*, ROW_NUMBER() OVER (PARTITION BY \"_kafka_partition\", \"_kafka_offset\", \"_kafka_part\" ORDER BY \
+        "INSERT INTO {table} ({})\nSELECT {}\nFROM (\n    SELECT r.*, ROW_NUMBER() OVER (PARTITION BY \"_kafka_partition\", \"_kafka_offset\", \"_kafka_column\", \"_kafka_part\" ORDER BY \
          \"_kafka_incarnation\") AS \"_spolt_rank\"\n    FROM {} AS r\n) AS s\nWHERE s.\"_spolt_rank\" = 1",
         targets.join(", "),
         values.join(", "),

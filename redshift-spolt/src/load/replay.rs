@@ -302,7 +302,11 @@ pub fn parse(answer: &Answer) -> Result<Vec<Kept>, Failure> {
         };
         let length = |index: usize| number(index).and_then(|length| usize::try_from(length).ok());
         let (of_key, of_value) = (length(8), length(10));
-        if all.last().is_none_or(|last| last.place != place) {
+        // Two values of one record that were replaced are two.
+        if all
+            .last()
+            .is_none_or(|last| last.place != place || last.column.as_deref() != text(5))
+        {
             let owned = |index: usize| text(index).unwrap_or_default().to_owned();
             all.push(Kept {
                 place,

@@ -31,6 +31,7 @@ impl TopicSettings {
                 .as_deref()
                 .and_then(|field| field.strip_prefix("source."))
                 .map(str::to_owned),
+            bad_values: self.bad_values.clone(),
             ..Settings::default()
         }
     }

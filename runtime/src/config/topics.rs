@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use common::row::BadValue;
 use regex::Regex;
 
 /// A topic by name, or many by a regular expression that begins with `^` and must match the whole name.
@@ -178,6 +179,8 @@ pub struct TopicSettings {
     pub order_by: Option<String>,
     /// Records of a partition that may be set aside within an hour; the next one halts it.
     pub bad_records_max: u32,
+    /// What becomes of values that do not fit, by column; `*` for those that are not named.
+    pub bad_values: BTreeMap<String, BadValue>,
     /// Widths of text columns in bytes, by column.
     pub varchar: BTreeMap<String, u32>,
 }

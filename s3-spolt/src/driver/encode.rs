@@ -31,6 +31,8 @@ use crate::metrics;
 
 /// Rows are compressed when so many bytes of them have come together; below it an open object holds no compression context.
 const COMPRESS_BYTES: usize = 256 * 1024;
+/// Replaced values of a partition that are told one by one and kept within an hour; the others are only counted.
+const AMENDS_TOLD: u32 = 100;
 /// An object is cut when so many bytes of records set aside have come together: they wait uncompressed.
 const ASIDE_BYTES: usize = 8 * 1024 * 1024;
 /// What uncompressed rows are taken to shrink to when the size of an object is judged.
@@ -158,6 +160,8 @@ struct Open {
     /// Records set aside, as lines, and how many lines.
     aside: (Vec<u8>, u64),
     tolerance: Tolerance,
+    /// How many replaced values are told one by one.
+    amends: Tolerance,
     compressor: Option<Compressor>,
     held: Reservation,
     parked: VecDeque<(Chunk, usize)>,
@@ -260,6 +264,7 @@ impl Encode {
             body: Vec::new(),
             aside: (Vec::new(), 0),
             tolerance: Tolerance::new(reading.bad_records_max),
+            amends: Tolerance::new(AMENDS_TOLD),
             compressor: None,
             held: self.shared.memory.reserve(),
             parked: VecDeque::new(),
@@ -372,7 +377,7 @@ impl Open {
                         self.truncate(shared, own, &record, say)?;
                         continue 'records;
                     }
-                    Err(error) if error.problem.is_of_the_record() && self.tolerance.allows(now_ms) => {
+                    Err(error) if error.may_be_set_aside() && self.tolerance.allows(now_ms) => {
                         self.set_aside(&record, &error, now_ms);
                         last = Some(record);
                         if self.aside.0.len() >= ASIDE_BYTES {
@@ -383,7 +388,7 @@ impl Open {
                     }
                     Err(error) => {
                         let failure = match self.tolerance.max() {
-                            max if max > 0 && error.problem.is_of_the_record() => one_too_many(&error, max),
+                            max if max > 0 && error.may_be_set_aside() => one_too_many(&error, max),
                             _ => refusal(&error),
                         };
                         self.remember(&mut last);
@@ -392,6 +397,9 @@ impl Open {
                     }
                 }
             };
+            if self.encoder.has_amended() {
+                self.note_amended(&record, now_ms);
+            }
             self.batch.add(record.offset, record.timestamp_ms, rows, now_ms);
             last = Some(record);
             if self.rows.len() >= COMPRESS_BYTES {
@@ -428,6 +436,29 @@ impl Open {
             "record set aside"
         );
         metrics::set_aside(&lineage.topic, error.problem.name());
+    }
+
+    /// Counts values that were replaced, and keeps the records of the first ones of an hour: the rule may be meant for very many.
+    #[cold]
+    fn note_amended(&mut self, record: &Record<'_>, now_ms: i64) {
+        let lineage = &self.reading.lineage;
+        for amended in self.encoder.amended() {
+            self.batch.amended += 1;
+            metrics::amended(&lineage.topic, &amended);
+            if !self.amends.allows(now_ms) {
+                continue;
+            }
+            self.aside.1 += self.encoder.keep_amended(record, &amended, &mut self.aside.0);
+            warn!(
+                topic = lineage.topic,
+                partition = lineage.partition.0,
+                offset = record.offset.0,
+                column = amended.column,
+                reason = amended.reason.name(),
+                by = ?amended.by,
+                "value replaced"
+            );
+        }
     }
 
     fn poison(
@@ -479,7 +510,7 @@ impl Open {
         let mut body = std::mem::take(&mut self.body);
         body.shrink_to_fit();
         let mut aside = Vec::new();
-        if self.batch.rejected > 0 {
+        if self.aside.1 > 0 {
             own.write(&self.aside.0, &mut aside)?;
             own.finish(&mut aside)?;
             aside.shrink_to_fit();

@@ -71,6 +71,8 @@ pub struct Batch {
     pub skipped: u64,
     /// Records set aside.
     pub rejected: u64,
+    /// Values replaced.
+    pub amended: u64,
     /// Fingerprint of the last record added.
     pub tail: Option<Tail>,
     /// Earliest and latest record time, milliseconds since 1970; `None` while no record had one.
@@ -91,6 +93,7 @@ impl Batch {
             rows: 0,
             skipped: 0,
             rejected: 0,
+            amended: 0,
             tail: None,
             times_ms: None,
             opened_ms: 0,
@@ -148,6 +151,7 @@ impl Batch {
             rows: self.rows,
             skipped: self.skipped,
             rejected: self.rejected,
+            amended: self.amended,
             min_time_ms: self.times_ms.map(|(earliest, _)| earliest),
             max_time_ms: self.times_ms.map(|(_, latest)| latest),
             tail: self.tail.or(last_tail),

@@ -161,4 +161,54 @@ async fn bad_records_are_set_aside_and_those_that_came_too_late_are_known() {
     let raw = format!("SELECT _kafka_value_bytes FROM {aside} WHERE _kafka_offset = 8");
     rig.equals(&rig.parts.redshift, "orders", &raw, vec![vec![Some("8".into())]])
         .await;
+
+    // What was wrong is mended: NULL takes the place of a number that is none.
+    rig.extra_config = "[topic_defaults]\nbad_values = { amount = \"null\" }\n".to_owned();
+    let run = |arguments: &[&str]| {
+        let (done, said) = rig.command("redshift-spolt", &[&["set-aside"], arguments].concat());
+        assert!(done, "{said}");
+        said
+    };
+    let listed = run(&["list", &topic]);
+    assert_eq!(
+        listed.lines().filter(|line| line.contains("  open  ")).count(),
+        2,
+        "{listed}"
+    );
+    let shown = run(&["show", &topic, "0", "2"]);
+    assert!(
+        shown.contains("not_finite in column `amount`") && shown.contains("it can be read"),
+        "{shown}"
+    );
+    let planned = run(&["replay", &topic]);
+    assert!(planned.contains("1 of 2 open records can be read now"), "{planned}");
+    let replayed = run(&["replay", &topic, "--apply"]);
+    assert!(
+        replayed.contains("1 records were replayed") && replayed.contains("1 are left"),
+        "{replayed}"
+    );
+    let again = run(&["replay", &topic, "--apply"]);
+    assert!(again.contains("0 records were replayed"), "{again}");
+    let row_of = |id: &str, amount: Option<&str>| vec![Some(id.to_owned()), amount.map(str::to_owned)];
+    let mended = vec![row_of("1", Some("1.75")), row_of("2", None), row_of("4", Some("4.5"))];
+    rig.equals(&rig.parts.redshift, "orders", &rows, mended).await;
+    run(&["discard", &topic, "0", "8", "--apply"]);
+    let statuses = format!("SELECT _kafka_offset, _kafka_status FROM {aside} ORDER BY 1");
+    let ended = [
+        ("1", "superseded"),
+        ("2", "replayed"),
+        ("4", "superseded"),
+        ("8", "discarded"),
+    ];
+    let ended = ended.map(|(offset, status)| vec![Some(offset.to_owned()), Some(status.to_owned())]);
+    rig.equals(&rig.parts.redshift, "orders", &statuses, ended.to_vec())
+        .await;
+    // The loader that ran all the while goes on.
+    rig.produce(&topic, &[orders.change("u", 2, 2.5)]);
+    let after = vec![
+        row_of("1", Some("1.75")),
+        row_of("2", Some("2.5")),
+        row_of("4", Some("4.5")),
+    ];
+    rig.equals(&rig.parts.redshift, "orders", &rows, after).await;
 }

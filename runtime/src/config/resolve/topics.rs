@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use common::row::BadValue;
 use toml::Value;
 
 use super::super::reader::{Field, Section};
@@ -26,6 +27,7 @@ pub(super) fn topic_rules(root: &Section<'_>) -> TopicRules {
         allow_expired_signals: false,
         order_by: None,
         bad_records_max: 100,
+        bad_values: BTreeMap::new(),
         varchar: BTreeMap::new(),
     };
     let section = root.section("topic_defaults");
@@ -115,8 +117,35 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
         allow_expired_signals,
         order_by,
         bad_records_max,
+        bad_values: bad_values(section, &inherited.bad_values),
         varchar,
     }
+}
+
+/// Rules by column, beside those inherited.
+fn bad_values(section: &Section<'_>, inherited: &BTreeMap<String, BadValue>) -> BTreeMap<String, BadValue> {
+    const HINT: &str = "write bad_values = { column = \"set_aside\" }, or \"null\", \"truncate\", \"halt\"; \"*\" names every other column";
+    let mut rules = inherited.clone();
+    match section.raw("bad_values") {
+        None => {}
+        Some(Value::Table(written)) => {
+            for (column, rule) in written {
+                let rule = match rule.as_str() {
+                    Some("set_aside") => BadValue::SetAside,
+                    Some("null") => BadValue::Null,
+                    Some("truncate") => BadValue::Truncate,
+                    Some("halt") => BadValue::Halt,
+                    _ => {
+                        section.wrong("bad_values", format!("`{rule}` is no rule for column `{column}`"), HINT);
+                        continue;
+                    }
+                };
+                rules.insert(column, rule);
+            }
+        }
+        Some(other) => section.wrong("bad_values", format!("expected rules by column, found `{other}`"), HINT),
+    }
+    rules
 }
 
 /// What only records that are no Debezium envelopes can be told.
