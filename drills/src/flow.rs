@@ -9,7 +9,9 @@ use anyhow::{Context as _, Result};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use spolt_tests::rig::Sender;
-use spolt_tests::source::{Change, Column, Source};
+use spolt_tests::source::{Change, Column, Source, UNFRAMED};
+
+use crate::stage::PARTITIONS;
 
 /// Changes of a topic in one round: a few for each partition, so that a drill sees many small objects.
 const CHANGES: usize = 24;
@@ -19,6 +21,9 @@ const ROUND: Duration = Duration::from_millis(80);
 
 /// Every so many rounds the changes come in a transaction, and every other of those is aborted: markers and ghosts occupy offsets.
 const TRANSACTION_EVERY: u32 = 4;
+
+/// Every so many rounds each topic gets a record that cannot be read, and is set aside.
+const BAD_EVERY: u32 = 5;
 
 /// The round from which rows have one more column, unless that is held back.
 pub const EVOLVES_AT: u32 = 30;
@@ -153,6 +158,12 @@ fn feed(bootstrap: &str, name: &str, mut feeds: Vec<Feed>, course: &Course) -> R
                     .iter()
                     .map(|change| (change.partition, Some(&change.key[..]), change.value.as_deref()));
                 plain.send(&feed.topic, records);
+            }
+        }
+        if round % BAD_EVERY == 0 {
+            let partition = i32::try_from(round / BAD_EVERY).unwrap_or(0) % PARTITIONS;
+            for feed in &feeds {
+                plain.send(&feed.topic, std::iter::once((partition, None, Some(UNFRAMED))));
             }
         }
         course.rounds.store(round, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! What every drill plays on: an upsert table and an append table, fed by the same kind of workload, and the judge at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -8,7 +8,7 @@ use common::claim::Claim;
 use spolt_tests::oracle::{self, Change};
 use spolt_tests::parts::Parts;
 use spolt_tests::rig::Rig;
-use spolt_tests::source::{COLUMNS, envelope_schema};
+use spolt_tests::source::{COLUMNS, UNFRAMED, envelope_schema};
 use spolt_tests::warehouse::Warehouse;
 
 use crate::corner::Corner;
@@ -37,6 +37,8 @@ pub struct Stage {
     feeds: Vec<Feed>,
     /// Changes that were loaded and are no longer in Kafka, by table.
     earlier: BTreeMap<&'static str, Vec<Change>>,
+    /// The same of records that cannot be read: partition and offset.
+    earlier_bad: BTreeMap<&'static str, BTreeSet<(i32, i64)>>,
 }
 
 impl Stage {
@@ -81,6 +83,7 @@ impl Stage {
             context: context.clone(),
             feeds,
             earlier: BTreeMap::new(),
+            earlier_bad: BTreeMap::new(),
         })
     }
 
@@ -158,6 +161,18 @@ impl Stage {
         changes.into_values().collect()
     }
 
+    /// Partition and offset of every record that must be set aside.
+    #[must_use]
+    pub fn bad(&self, table: &str) -> BTreeSet<(i32, i64)> {
+        let present = oracle::replay(&self.rig.parts.kafka, &self.rig.topic(table));
+        let present = present
+            .into_iter()
+            .filter(|seen| seen.value.as_deref() == Some(UNFRAMED))
+            .map(|seen| (seen.partition, seen.offset));
+        let earlier = self.earlier_bad.get(table).into_iter().flatten().copied();
+        present.chain(earlier).collect()
+    }
+
     /// Retention passes a writer: what is in a partition and not yet claimed is deleted, together with all before it. Tells the range
     /// that is lost.
     ///
@@ -177,9 +192,12 @@ impl Stage {
         let kept = changes
             .filter(|change| change.partition != partition || change.offset < claimed)
             .collect();
+        let mut bad = self.bad(table);
+        bad.retain(|(of, offset)| *of != partition || *offset < claimed);
         let end = oracle::end(&self.rig.parts.kafka, &topic, partition);
         self.rig.delete_records(&topic, partition, end).await;
         self.earlier.insert(table, kept);
+        self.earlier_bad.insert(table, bad);
         Ok((claimed, end))
     }
 

@@ -10,6 +10,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
+use crate::source::UNFRAMED;
+
 /// A record as read back.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -147,7 +149,7 @@ pub struct Change {
     pub cells: Cells,
 }
 
-/// Decodes the changes of a Debezium topic; tombstones make none.
+/// Decodes the changes of a Debezium topic; tombstones make none, and neither does [`UNFRAMED`].
 ///
 /// # Panics
 /// When a record is not what its schema says.
@@ -157,7 +159,7 @@ pub fn changes(records: &[Seen], schemas: &BTreeMap<u32, Schema>) -> Vec<Change>
 }
 
 fn change(record: &Seen, schemas: &BTreeMap<u32, Schema>) -> Option<Change> {
-    let bytes = record.value.as_deref()?;
+    let bytes = record.value.as_deref().filter(|bytes| *bytes != UNFRAMED)?;
     let mut fields = fields(decode(bytes, schemas));
     let Some(Value::String(op)) = fields.remove("op") else {
         panic!("no operation in {record:?}")

@@ -26,6 +26,9 @@ pub const COLUMNS: [Column; 3] = [
     ("note", r#""string""#),
 ];
 
+/// A value that is no Avro message, so that its record is set aside.
+pub const UNFRAMED: &[u8] = b"no frame";
+
 /// Schema text of the key.
 pub const KEY_SCHEMA: &str = r#"{"type":"record","name":"Key","fields":[{"name":"id","type":"long"}]}"#;
 
