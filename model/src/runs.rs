@@ -1,7 +1,7 @@
 //! The runs: what is explored within which bounds, and in which run each mutant must be found.
 
 use common::mutant::{Mutant, switch_on};
-use redshift_spolt::load::evolve::Mode;
+use redshift_spolt::load::mode::Mode;
 
 use crate::cases::{self, Logs, records};
 use crate::explore::{Counterexample, Findings, Manner, PROGRESS, explore};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redshift_spolt::load::evolve::Mode;
+use redshift_spolt::load::mode::Mode;
 use redshift_spolt::load::statements::{Purpose, Script, Statement};
 
 use crate::cases::{self, Logs, records};

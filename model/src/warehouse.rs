@@ -11,8 +11,9 @@ use common::invariants;
 use common::plan::{Plan, PlanId};
 use common::table::ColumnType;
 use redshift_spolt::load::check::check;
-use redshift_spolt::load::evolve::{Mode, Present};
+use redshift_spolt::load::evolve::Present;
 use redshift_spolt::load::machine::Outcome;
+use redshift_spolt::load::mode::Mode;
 use redshift_spolt::load::outcome::meaning;
 use redshift_spolt::load::run::LoadPlan;
 use redshift_spolt::load::state::{State, TableRow};
@@ -104,7 +105,7 @@ impl Warehouse {
             catalog: Vec::new(),
             rows: match mode {
                 Mode::Append => Rows::All(BTreeMap::new()),
-                Mode::Upsert => Rows::Last(BTreeMap::new()),
+                _ => Rows::Last(BTreeMap::new()),
             },
             sessions: Vec::new(),
             broken: None,
@@ -333,13 +334,19 @@ impl Work<'_> {
             Purpose::Checkpoint => return self.checkpoint(load, statement.sql.contains("AND \"next_offset\" = ")),
             Purpose::TableRow => return Ok(self.table_row(script, statement.sql.contains("AND \"serial\" = "))),
             Purpose::Ledger => return Ok(touched(load.claims())),
-            // No table of the model is ordered by a column, and no record of it is set aside.
-            Purpose::TrimAside
+            // A changelog of the model holds the rows of records alone: that a truncate has one is tested elsewhere.
+            Purpose::RecordTruncate
+            // No record of the model is set aside.
+            | Purpose::TrimAside
             | Purpose::SetAside
             | Purpose::Supersede
             | Purpose::FindClosed
             | Purpose::DropLate
             | Purpose::MarkReplayed
+            // No table of the model is ordered by a column, and none keeps what is deleted.
+            | Purpose::SetApart
+            | Purpose::CloseRows
+            | Purpose::MarkDeleted
             | Purpose::FindUnplaced
             | Purpose::PassOver
             | Purpose::Forget
@@ -510,7 +517,7 @@ impl Work<'_> {
 /// The columns that CREATE TABLE makes: those of the plan, then the origin of each row.
 fn created(script: &Script, sql: &str) -> Vec<Present> {
     let plan = script.plan.clone().unwrap_or_default();
-    let key = script.mode == Mode::Upsert;
+    let key = script.mode.is_keyed();
     let data = plan
         .columns
         .iter()

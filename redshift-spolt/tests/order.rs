@@ -15,14 +15,13 @@ use common::plan::{Plan, PlanId};
 use common::table::ColumnType;
 use proptest::prelude::*;
 use redshift_spolt::load::check::check;
-use redshift_spolt::load::evolve::{Mode, Present};
-use redshift_spolt::load::names::TableName;
+use redshift_spolt::load::evolve::Present;
+use redshift_spolt::load::mode::Mode;
 use redshift_spolt::load::run::{self, Caps, LoadPlan, Offer, Pending};
-use redshift_spolt::load::state::{State, StateTables};
+use redshift_spolt::load::state::State;
 use redshift_spolt::load::statements::{Facts, Purpose, Script, Statement, Target, compile};
 use runtime::port::Answer;
-use rusqlite::Connection;
-use rusqlite::types::ValueRef;
+use support::sqlite::{Sqlite, orders};
 use support::{bare, column, data};
 
 const CAPS: Caps = Caps {
@@ -102,10 +101,7 @@ fn plan() -> Plan {
 
 fn target(order_by: &str) -> Target {
     Target {
-        table: TableName {
-            schema: "public".into(),
-            name: "orders".into(),
-        },
+        table: orders(),
         state_schema: "spolt".into(),
         create_schemas: false,
         mode: Mode::Upsert,
@@ -114,76 +110,30 @@ fn target(order_by: &str) -> Target {
     }
 }
 
-/// A warehouse that knows the few statements of a load.
+/// The warehouse, and how it is loaded.
 struct Warehouse {
-    connection: Connection,
+    sqlite: Sqlite,
     target: Target,
 }
 
 impl Warehouse {
     fn new(order_by: &str) -> Warehouse {
-        let connection = Connection::open_in_memory().unwrap();
-        for schema in ["public", "spolt"] {
-            connection
-                .execute(&format!("ATTACH ':memory:' AS {schema}"), [])
-                .unwrap();
+        Warehouse {
+            sqlite: Sqlite::new(),
+            target: target(order_by),
         }
-        let target = target(order_by);
-        for sql in StateTables::of(&target.table, "spolt").create() {
-            connection.execute(&sql, []).unwrap();
-        }
-        Warehouse { connection, target }
     }
 
-    /// DELETE … USING is the only thing here that SQLite does not know.
     fn run(&self, sql: &str) -> Answer {
-        let (delete, rest) = sql.split_once("\nUSING ").unwrap_or((sql, ""));
-        let sql = match rest.split_once("\nWHERE ") {
-            Some((using, condition)) => format!("{delete} WHERE EXISTS (SELECT 1 FROM {using} WHERE {condition})"),
-            None => sql.to_owned(),
-        };
-        let mut statement = self.connection.prepare(&sql).unwrap();
-        let columns = statement.column_count();
-        if columns == 0 {
-            let affected = statement.execute([]).unwrap() as u64;
-            return Answer { rows: vec![], affected };
-        }
-        let text = |value: ValueRef<'_>| match value {
-            ValueRef::Null => None,
-            ValueRef::Integer(number) => Some(number.to_string()),
-            ValueRef::Text(text) => Some(String::from_utf8(text.to_vec()).unwrap()),
-            other => panic!("{other:?}"),
-        };
-        let mut found = statement.query([]).unwrap();
-        let mut rows = Vec::new();
-        while let Some(row) = found.next().unwrap() {
-            rows.push((0..columns).map(|index| text(row.get_ref(index).unwrap())).collect());
-        }
-        let affected = rows.len() as u64;
-        Answer { rows, affected }
+        self.sqlite.run(sql)
     }
 
     fn state(&self) -> State {
-        State::parse(&self.run(&StateTables::of(&self.target.table, "spolt").read())).unwrap()
+        self.sqlite.state()
     }
 
     fn catalog(&self, schema: &str, table: &str) -> Vec<Present> {
-        let sql = format!("SELECT name, type, \"notnull\" FROM {schema}.pragma_table_info('{table}', '{schema}')");
-        let rows = self.run(&sql).rows;
-        rows.iter()
-            .map(|row| {
-                let declared = row[1].clone().unwrap();
-                let (ty, width) = declared.split_once('(').unwrap_or((&declared, ""));
-                Present {
-                    name: row[0].clone().unwrap(),
-                    ty: ty.to_lowercase(),
-                    width: width.trim_end_matches(')').parse().ok(),
-                    precision: None,
-                    scale: None,
-                    nullable: row[2].as_deref() == Some("0"),
-                }
-            })
-            .collect()
+        self.sqlite.catalog(schema, table)
     }
 
     fn compile(&self, load: &LoadPlan, state: &State) -> Result<Script, Failure> {

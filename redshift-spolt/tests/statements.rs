@@ -12,7 +12,8 @@ use common::ids::{Incarnation, Offset, Partition};
 use common::plan::Plan;
 use common::table::ColumnType;
 use redshift_spolt::load::aside;
-use redshift_spolt::load::evolve::{Mode, Present};
+use redshift_spolt::load::evolve::Present;
+use redshift_spolt::load::mode::Mode;
 use redshift_spolt::load::names::TableName;
 use redshift_spolt::load::run::{self, Caps, LoadPlan, Offer, Pending};
 use redshift_spolt::load::state::TableRow;
@@ -161,6 +162,19 @@ fn narrow_catalog() -> Vec<Present> {
     ]
 }
 
+/// The same of a table of another mode.
+fn catalog_of(mode: Mode) -> Vec<Present> {
+    let own = mode.meta_columns().into_iter().map(|(name, ty)| match ty {
+        ColumnType::Varchar { limit } => present(name, "character varying", limit),
+        ColumnType::Timestamp => present(name, "timestamp without time zone", None),
+        other => present(name, &other.to_string().to_lowercase(), None),
+    });
+    let known = narrow_catalog();
+    let new = own.filter(|column| known.iter().all(|known| known.name != column.name));
+    let new: Vec<Present> = new.collect();
+    [known, new].concat()
+}
+
 /// Two lineages, two plans, an overlap, a trim, a new column with a default, a VARCHAR to widen.
 fn eventful() -> (LoadPlan, TableRow) {
     let (a, b) = (narrow().id(), wide().id());
@@ -273,6 +287,10 @@ fn scripts() -> Vec<(&'static str, Script)> {
     let (later, row) = eventful();
     let skips = load(vec![(Some(10), vec![bare(Kind::Skip, 0, 10, 15)])]);
     let narrow = narrow();
+    let alone = TableRow {
+        partitions: Some(1),
+        ..row.clone()
+    };
     vec![
         ("first_upsert", compiled(Mode::Upsert, &first, None, None, &[])),
         ("first_append", compiled(Mode::Append, &first, None, None, &[])),
@@ -281,26 +299,59 @@ fn scripts() -> Vec<(&'static str, Script)> {
             compiled(Mode::Upsert, &later, Some(&row), Some(&narrow), &narrow_catalog()),
         ),
         ("eventful_append", {
-            let mut catalog = narrow_catalog();
-            catalog.push(present("_kafka_op", "character varying", Some(1)));
-            catalog.push(present("_kafka_timestamp", "timestamp without time zone", None));
+            let catalog = catalog_of(Mode::Append);
             compiled(Mode::Append, &later, Some(&row), Some(&narrow), &catalog)
         }),
         ("unchanged_upsert", {
             compiled(Mode::Upsert, &left_out(), Some(&row), Some(&narrow), &narrow_catalog())
         }),
         ("unchanged_append", {
-            let mut catalog = narrow_catalog();
-            catalog.push(present("_kafka_op", "character varying", Some(1)));
-            catalog.push(present("_kafka_timestamp", "timestamp without time zone", None));
+            let catalog = catalog_of(Mode::Append);
             compiled(Mode::Append, &left_out(), Some(&row), Some(&narrow), &catalog)
         }),
-        ("truncate", {
-            let alone = TableRow {
-                partitions: Some(1),
-                ..row.clone()
-            };
-            compiled(Mode::Upsert, &truncated(), Some(&alone), Some(&narrow), &[])
+        (
+            "truncate",
+            compiled(
+                Mode::Upsert,
+                &truncated(),
+                Some(&alone),
+                Some(&narrow),
+                &narrow_catalog(),
+            ),
+        ),
+        ("truncate_append", {
+            let catalog = catalog_of(Mode::Append);
+            compiled(Mode::Append, &truncated(), Some(&row), Some(&narrow), &catalog)
+        }),
+        ("first_soft_delete", compiled(Mode::SoftDelete, &first, None, None, &[])),
+        ("eventful_soft_delete", {
+            let catalog = catalog_of(Mode::SoftDelete);
+            compiled(Mode::SoftDelete, &later, Some(&row), Some(&narrow), &catalog)
+        }),
+        ("unchanged_soft_delete", {
+            let catalog = catalog_of(Mode::SoftDelete);
+            compiled(Mode::SoftDelete, &left_out(), Some(&row), Some(&narrow), &catalog)
+        }),
+        (
+            "upsert_becomes_soft_delete",
+            compiled(Mode::SoftDelete, &later, Some(&row), Some(&narrow), &narrow_catalog()),
+        ),
+        ("truncate_soft_delete", {
+            let catalog = catalog_of(Mode::SoftDelete);
+            compiled(Mode::SoftDelete, &truncated(), Some(&alone), Some(&narrow), &catalog)
+        }),
+        ("first_history", compiled(Mode::History, &first, None, None, &[])),
+        ("eventful_history", {
+            let catalog = catalog_of(Mode::History);
+            compiled(Mode::History, &later, Some(&row), Some(&narrow), &catalog)
+        }),
+        ("unchanged_history", {
+            let catalog = catalog_of(Mode::History);
+            compiled(Mode::History, &left_out(), Some(&row), Some(&narrow), &catalog)
+        }),
+        ("truncate_history", {
+            let catalog = catalog_of(Mode::History);
+            compiled(Mode::History, &truncated(), Some(&alone), Some(&narrow), &catalog)
         }),
         (
             "set_aside_first",
@@ -318,6 +369,21 @@ fn scripts() -> Vec<(&'static str, Script)> {
                 Some(&row),
                 Some(&narrow),
                 &narrow_catalog(),
+                &catalog,
+            )
+        }),
+        ("set_aside_soft_delete", {
+            let columns = aside::columns(&aside::key_columns(&narrow));
+            let catalog: Vec<Present> = columns
+                .iter()
+                .map(|column| present_as(&column.name, column.ty))
+                .collect();
+            compiled_with(
+                Mode::SoftDelete,
+                &later,
+                Some(&row),
+                Some(&narrow),
+                &catalog_of(Mode::SoftDelete),
                 &catalog,
             )
         }),
@@ -368,14 +434,14 @@ fn a_truncate_goes_alone_and_needs_one_partition() {
     };
     for (partitions, refused) in [(Some(1), false), (Some(6), true), (None, true)] {
         let row = facts(partitions);
-        let plans = plans();
+        let (plans, present) = (plans(), narrow_catalog());
         let facts = Facts {
             load: &second,
             load_id: "L",
             plans: &plans,
             known: plans.get(&narrow().id()),
             table_row: Some(&row),
-            catalog: &[],
+            catalog: &present,
             deleted: &[],
             aside: &[],
             manifests: &[],
@@ -384,9 +450,15 @@ fn a_truncate_goes_alone_and_needs_one_partition() {
         };
         let failure = compile(&target(Mode::Upsert), &facts).err();
         assert_eq!(failure.is_some(), refused, "{partitions:?}: {failure:?}");
-        // A changelog keeps what it has: the ledger says that the table was truncated.
+        // A changelog keeps what it has, and says that the table was truncated.
+        let catalog = catalog_of(Mode::Append);
+        let facts = Facts {
+            catalog: &catalog,
+            ..facts
+        };
         let script = compile(&target(Mode::Append), &facts).unwrap();
-        assert!(script.transaction.iter().all(|s| s.purpose != Purpose::EmptyTarget));
+        let purposes: Vec<Purpose> = script.transaction.iter().map(|s| s.purpose).collect();
+        assert!(purposes.contains(&Purpose::RecordTruncate) && !purposes.contains(&Purpose::EmptyTarget));
     }
 }
 
@@ -402,12 +474,13 @@ fn the_order_is_that_of_rule_17() {
         Purpose::CreateStage => 6,
         Purpose::Copy | Purpose::CountRows => 7,
         Purpose::Trim | Purpose::FindConflict | Purpose::FindUnplaced => 8,
+        Purpose::SetApart => 8,
         Purpose::FillUnchanged | Purpose::CountUnchanged | Purpose::EmptyTarget | Purpose::PassOver => 9,
-        Purpose::DeleteTarget | Purpose::Forget => 10,
-        Purpose::InsertTarget | Purpose::Remember => 11,
+        Purpose::FindClosed | Purpose::DropLate => 8,
+        Purpose::DeleteTarget | Purpose::CloseRows | Purpose::Forget => 10,
+        Purpose::InsertTarget | Purpose::MarkDeleted | Purpose::Remember | Purpose::RecordTruncate => 11,
         // What is set aside comes first, with a stage of its own.
         Purpose::DropStage | Purpose::TrimAside | Purpose::SetAside | Purpose::Supersede | Purpose::MarkReplayed => 12,
-        Purpose::FindClosed | Purpose::DropLate => 8,
         Purpose::Checkpoint | Purpose::TableRow => 13,
         Purpose::Ledger => 14,
         Purpose::Commit => 15,

@@ -75,6 +75,8 @@ fn settings_of_topics_come_from_the_first_entry_that_matches() {
     assert_eq!(shop.key, KeySetting::Fields(vec!["id".into(), "shop".into()]));
     assert_eq!(config.topics.for_topic("weather").key, KeySetting::None);
     assert_eq!(config.topics.for_topic("other").mode, Mode::Append);
+    assert_eq!(config.topics.for_topic("people").mode, Mode::SoftDelete);
+    assert_eq!(config.topics.for_topic("prices").mode, Mode::History);
     assert_eq!(shop.order_by.as_deref(), Some("source.lsn"));
     assert_eq!(config.topics.for_topic("other").order_by, None);
     let loader = config.redshift_spolt.unwrap();

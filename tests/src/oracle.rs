@@ -19,6 +19,8 @@ pub struct Seen {
     pub partition: i32,
     /// Offset.
     pub offset: i64,
+    /// Its time, milliseconds since 1970.
+    pub time_ms: i64,
     /// Key bytes.
     pub key: Option<Vec<u8>>,
     /// Value bytes.
@@ -67,6 +69,7 @@ pub fn replay(bootstrap: &str, topic: &str) -> Vec<Seen> {
                 seen.push(Seen {
                     partition: message.partition(),
                     offset: message.offset(),
+                    time_ms: message.timestamp().to_millis().expect("a record has a time"),
                     key: message.key().map(<[u8]>::to_vec),
                     value: message.payload().map(<[u8]>::to_vec),
                 });
@@ -139,13 +142,15 @@ pub struct Change {
     pub partition: i32,
     /// Offset.
     pub offset: i64,
+    /// The record's time, milliseconds since 1970.
+    pub time_ms: i64,
     /// Operation.
     pub op: String,
-    /// Key.
+    /// Key; 0 for a truncate.
     pub id: i64,
     /// Place of the change at its source.
     pub lsn: i64,
-    /// The row after the change; for a delete the key alone.
+    /// The row after the change; for a delete the key alone, for a truncate nothing.
     pub cells: Cells,
 }
 
@@ -172,15 +177,21 @@ fn change(record: &Seen, schemas: &BTreeMap<u32, Schema>) -> Option<Change> {
     let image = fields
         .remove(if op == "d" { "before" } else { "after" })
         .expect("an envelope has images");
-    let row = self::fields(image);
-    let Some(Value::Long(id)) = row.get("id") else {
-        panic!("no id in {record:?}")
+    let row = if op == "t" {
+        BTreeMap::new()
+    } else {
+        self::fields(image)
     };
-    let id = *id;
+    let id = match row.get("id") {
+        Some(Value::Long(id)) => *id,
+        None if op == "t" => 0,
+        _ => panic!("no id in {record:?}"),
+    };
     let cells = row.iter().map(|(name, value)| (name.clone(), text(value))).collect();
     Some(Change {
         partition: record.partition,
         offset: record.offset,
+        time_ms: record.time_ms,
         op,
         id,
         lsn,
@@ -212,18 +223,86 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// The rows that survive: by key, the last change, unless it is a delete.
+/// The rows that survive: by key, the last change, unless it is a delete or a truncate came after it.
 #[must_use]
 pub fn survivors(changes: &[Change]) -> BTreeMap<i64, Change> {
     let mut rows = BTreeMap::new();
     for change in changes {
-        if change.op == "d" {
-            rows.remove(&change.id);
-        } else {
-            rows.insert(change.id, change.clone());
+        match change.op.as_str() {
+            "d" => drop(rows.remove(&change.id)),
+            "t" => rows.clear(),
+            _ => drop(rows.insert(change.id, change.clone())),
         }
     }
     rows
+}
+
+/// A row that nothing removes.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Its last writer: the change that brought the values, deleted it, or truncated the table.
+    pub writer: Change,
+    /// Its last values; those of a key that was never anything but deleted are the key alone.
+    pub cells: Cells,
+    /// Whether the source has deleted it.
+    pub deleted: bool,
+}
+
+/// By key, the last values, and whether they are deleted.
+#[must_use]
+pub fn kept(changes: &[Change]) -> BTreeMap<i64, Kept> {
+    let mut rows: BTreeMap<i64, Kept> = BTreeMap::new();
+    for change in changes {
+        let writer = change.clone();
+        match change.op.as_str() {
+            "t" => {
+                for row in rows.values_mut().filter(|row| !row.deleted) {
+                    (row.deleted, row.writer) = (true, writer.clone());
+                }
+            }
+            "d" => {
+                let cells = change.cells.clone();
+                let row = rows.entry(change.id).or_insert(Kept {
+                    writer: writer.clone(),
+                    cells,
+                    deleted: true,
+                });
+                (row.deleted, row.writer) = (true, writer);
+            }
+            _ => {
+                let cells = change.cells.clone();
+                let row = Kept {
+                    writer,
+                    cells,
+                    deleted: false,
+                };
+                rows.insert(change.id, row);
+            }
+        }
+    }
+    rows
+}
+
+/// Every change that brought values, with the one that ended it.
+#[must_use]
+pub fn lived(changes: &[Change]) -> Vec<(Change, Option<Change>)> {
+    let mut lives: Vec<(Change, Option<Change>)> = Vec::new();
+    let mut holds: BTreeMap<i64, usize> = BTreeMap::new();
+    for change in changes {
+        let ended: Vec<usize> = if change.op == "t" {
+            std::mem::take(&mut holds).into_values().collect()
+        } else {
+            holds.remove(&change.id).into_iter().collect()
+        };
+        for index in ended {
+            lives[index].1 = Some(change.clone());
+        }
+        if !matches!(change.op.as_str(), "d" | "t") {
+            holds.insert(change.id, lives.len());
+            lives.push((change.clone(), None));
+        }
+    }
+    lives
 }
 
 /// Names of all columns that appear.

@@ -137,6 +137,14 @@ impl Source {
         changes
     }
 
+    /// The framed value of the truncate that comes next; Debezium gives it no key.
+    pub fn truncate(&mut self) -> Vec<u8> {
+        self.live.clear();
+        let nothing = || Value::Union(0, Box::new(Value::Null));
+        let change = self.change(0, "t", nothing(), nothing());
+        change.value.unwrap_or_default()
+    }
+
     fn fresh(&mut self) -> i64 {
         self.next_id += 1;
         self.next_id

@@ -10,11 +10,12 @@ use runtime::world::RealWorld;
 use sha2::{Digest, Sha256};
 
 use super::{Settings, authorization, open, readiness};
-use crate::driver::load::connecting;
-use crate::driver::plans;
+use crate::driver::load::{catalog, connecting, look};
+use crate::driver::plans::{self, Plans};
+use crate::load::mode::{self, Mode};
 use crate::load::outcome::meaning;
 use crate::load::sql::{identifier, literal};
-use crate::load::statements::Purpose;
+use crate::load::statements::{Purpose, Target};
 
 struct Findings {
     failed: usize,
@@ -48,6 +49,7 @@ pub(super) async fn check(config: Config, settings: Settings) -> Result<(), Erro
     let session = world.warehouse.connect().await.map_err(|failure| connecting(&failure));
     if let Some(mut session) = findings.tell("Redshift lets us in", session) {
         warehouse(&settings, &world, &mut *session, probe, &mut findings).await;
+        modes(&config, &settings, &world, &mut *session, &mut findings).await;
     }
     if findings.failed > 0 {
         Err(Error::Check(findings.failed))
@@ -155,6 +157,48 @@ async fn warehouse(
         findings.tell("COPY reads the bucket", copied);
         let _ = session.run("ROLLBACK").await;
     }
+}
+
+/// Every table that has rows goes on in the mode that it began in.
+async fn modes(
+    config: &Config,
+    settings: &Settings,
+    world: &open::World,
+    session: &mut dyn Session,
+    findings: &mut Findings,
+) {
+    // That the topics can be read is told elsewhere.
+    let tables = open::topics(config, settings, &world.kafka).await.unwrap_or_default();
+    for (topic, name) in tables {
+        let target = settings.target(config, &topic, name);
+        let what = format!("table {} is in the mode of its topic", target.table);
+        match in_mode(config, world, session, &target).await {
+            Ok(None) => {}
+            Ok(Some(mode)) => drop(findings.tell(&format!("{what}, `{}`", mode.name()), Ok(()))),
+            Err(failure) => drop(findings.tell::<()>(&what, Err(failure))),
+        }
+    }
+}
+
+/// The mode of a table that has rows.
+async fn in_mode(
+    config: &Config,
+    world: &open::World,
+    session: &mut dyn Session,
+    target: &Target,
+) -> Result<Option<Mode>, Failure> {
+    let state = look(session, target).await?;
+    let Some(plan) = state.table.as_ref().and_then(|row| row.plan.as_ref()) else {
+        return Ok(None);
+    };
+    let known = Plans::default();
+    let plan = known
+        .get(&*world.store, world.store.bucket(), &config.s3.prefix, plan)
+        .await?;
+    let present = catalog(session, &target.table).await?;
+    let mode = Mode::of(target.mode, &plan);
+    mode::settled(mode, state.table.as_ref(), &present)?;
+    Ok(Some(mode))
 }
 
 async fn all(session: &mut dyn Session, statements: &[String]) -> Result<(), Failure> {

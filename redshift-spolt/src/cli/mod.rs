@@ -11,8 +11,8 @@ use runtime::readiness::Readiness;
 use runtime::report::{self, Error};
 use runtime::secret::{ExposeSecret, Secret};
 
-use crate::load::evolve::Mode;
 use crate::load::machine::Limits;
+use crate::load::mode::Mode;
 use crate::load::names::{Naming, Rewrite, TableName};
 use crate::load::run::Caps;
 use crate::load::sql::literal;
@@ -155,6 +155,8 @@ impl Settings {
             create_schemas: self.own.tables.create_schemas,
             mode: match rules.mode {
                 runtime::config::Mode::Upsert => Mode::Upsert,
+                runtime::config::Mode::SoftDelete => Mode::SoftDelete,
+                runtime::config::Mode::History => Mode::History,
                 runtime::config::Mode::Append => Mode::Append,
             },
             varchar: rules.varchar,

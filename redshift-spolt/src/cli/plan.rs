@@ -80,11 +80,12 @@ pub(super) async fn plan(config: Config, settings: Settings, topic: &str) -> Res
     };
     let script = compile(&table.target, &facts)?;
     println!(
-        "-- {} claims, {} rows, {} bytes into {}",
+        "-- {} claims, {} rows, {} bytes into {} in mode {}",
         load.claims(),
         load.rows(),
         load.bytes(),
-        table.target.table
+        table.target.table,
+        script.mode.name()
     );
     let authorization = authorization_shown(&settings.own.copy);
     for statement in script.before.iter().chain(&script.transaction) {

@@ -182,7 +182,7 @@ pub struct Catalogs {
 /// When the catalog cannot be read.
 pub async fn catalogs(session: &mut dyn Session, target: &Target, load: &LoadPlan) -> Result<Catalogs, Failure> {
     let mut found = Catalogs::default();
-    if !load.groups.is_empty() {
+    if !load.groups.is_empty() || load.emptying().is_some() {
         found.target = catalog(session, &target.table).await?;
         if target.order_by.is_some() {
             found.deleted = catalog(session, &target.table.deleted(&target.state_schema)).await?;
@@ -203,7 +203,11 @@ pub async fn has_set_aside(session: &mut dyn Session, target: &Target) -> Result
     Ok((!columns.is_empty()).then_some(columns))
 }
 
-async fn catalog(session: &mut dyn Session, table: &TableName) -> Result<Vec<Present>, Failure> {
+/// The columns of a table as the catalog has them now.
+///
+/// # Errors
+/// When the catalog cannot be read.
+pub async fn catalog(session: &mut dyn Session, table: &TableName) -> Result<Vec<Present>, Failure> {
     let answer = session
         .run(&evolve::read(table)?)
         .await

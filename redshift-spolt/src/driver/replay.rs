@@ -18,8 +18,8 @@ use sha2::{Digest, Sha256};
 use super::load::{connecting, has_set_aside, look};
 use super::table::Table;
 use super::{Shared, load};
-use crate::load::evolve::Mode;
 use crate::load::machine::Outcome;
+use crate::load::mode::Mode;
 use crate::load::replay::{self, Encoded, Fate, Kept, Place, Tried};
 use crate::load::run::{Group, GroupKey, LoadPlan};
 use crate::load::state::{State, StateTables};
@@ -162,7 +162,7 @@ async fn batch(
         let plan = plan_of(shared, &state).await?;
         let keyed = plan
             .as_ref()
-            .is_some_and(|plan| Mode::of(table.target.mode, plan) == Mode::Upsert);
+            .is_some_and(|plan| Mode::of(table.target.mode, plan).is_keyed());
         let needs_key = keyed && table.target.order_by.is_none() && !unknown_keys;
         // Those that stay are told and taken out before the rest is made into rows.
         let encoded = tried(registry, &records, settings, plan.clone()).await?;

@@ -196,7 +196,7 @@ pub fn keep(table: &str, keys: &[Wanted], load_id: &str, now_ms: i64) -> Result<
     let values: Vec<String> = names
         .iter()
         .map(|name| format!("s.{name}"))
-        .chain(keys.iter().map(|key| super::statements::value(key, "s")))
+        .chain(keys.iter().map(|key| super::merge::value(key, "s")))
         .chain([literal(load_id)?, timestamp(now_ms)])
         .collect();
     Ok(format!(
@@ -223,13 +223,7 @@ pub fn supersede(table: &str, stage: &str, keys: &[&Wanted], load_id: &str, now_
     let by: Vec<String> = keys.iter().map(|key| identifier(&key.name)).collect();
     let matches: Vec<String> = keys
         .iter()
-        .map(|key| {
-            format!(
-                "{table}.{} = {}",
-                identifier(&key.name),
-                super::statements::value(key, "s")
-            )
-        })
+        .map(|key| format!("{table}.{} = {}", identifier(&key.name), super::merge::value(key, "s")))
         .collect();
     Ok(format!(
         "UPDATE {table}\nSET {}\nFROM (\n    SELECT {by}, MAX(\"_kafka_incarnation\") AS \"_spolt_incarnation\", MAX(\"_kafka_offset\") AS \"_spolt_offset\"\n    FROM {stage}\n    \

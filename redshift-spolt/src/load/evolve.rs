@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::failure::Failure;
-use common::plan::{META_COLUMNS, ORIGIN_COLUMNS, Plan};
+use common::plan::Plan;
 use common::table::ColumnType;
 use runtime::port::Answer;
 
+use super::mode::{DELETED, Mode};
 use super::names::TableName;
 use super::sql::{fill, literal};
 
@@ -19,40 +20,6 @@ pub const WIDTHS: [u32; 6] = [64, 256, 1024, 4096, 16_384, 65_535];
 
 /// Width of a staged TIME or TIMETZ text.
 const TIME_TEXT: u32 = 32;
-
-/// How changes become rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// The last row of a key stays.
-    Upsert,
-    /// Every change becomes a row, with its operation.
-    Append,
-}
-
-impl Mode {
-    /// The mode that holds for a plan: without a key there is nothing to update by.
-    #[must_use]
-    pub fn of(wanted: Mode, plan: &Plan) -> Mode {
-        if plan.key_columns().is_empty() {
-            Mode::Append
-        } else {
-            wanted
-        }
-    }
-
-    /// Meta columns that the target has, in order: the row's last writer, and for a changelog its operation and time.
-    #[must_use]
-    pub fn meta_columns(self) -> Vec<(&'static str, ColumnType)> {
-        META_COLUMNS
-            .iter()
-            .filter(|column| {
-                ORIGIN_COLUMNS.contains(&column.name)
-                    || (self == Mode::Append && matches!(column.name, "_kafka_op" | "_kafka_timestamp"))
-            })
-            .map(|column| (column.name, column.ty))
-            .collect()
-    }
-}
 
 /// A column as the table should have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -253,7 +220,8 @@ pub fn compare(present: &[Present], wanted: &[Wanted], mode: Mode) -> Result<Evo
         name: name.to_owned(),
         ty,
         key: false,
-        default: None,
+        // What an upsert table has when it becomes one of soft deletes was not deleted.
+        default: (name == DELETED).then(|| "f".to_owned()),
         longest: 0,
     });
     let all: Vec<Wanted> = wanted.iter().cloned().chain(meta).collect();

@@ -10,8 +10,13 @@
 //! | [`growth`] | when partitions that were added to a keyed topic are applied (rules 13, 20) |
 //! | [`conflict`] | a key whose changes lie in two partitions (rule 20) |
 //! | [`order`] | tables whose rows are ordered by a column, over several partitions (rule 20) |
+//! | [`mode`] | how changes become rows, and which mode a table is in |
+//! | [`soft_delete`] | deletes that mark rows instead of removing them (rule 28) |
+//! | [`history`] | every change as a row that holds from and to (rule 28) |
+//! | [`truncate`] | what a truncate does to the rows that are there (rule 26) |
 //! | [`evolve`] | what the target lacks (forward only) |
 //! | [`statements`] | the transaction as an ordered list of statements with what each must answer (rule 17) |
+//! | `merge` | how the stage becomes rows of the target, by mode (rule 17) |
 //! | [`aside`] | records set aside: their table, and which came too late to be mended (rule 27) |
 //! | [`replay`] | records set aside that are tried again (rule 27) |
 //! | [`unchanged`] | values that the source left out (rule 25) |
@@ -24,15 +29,20 @@ pub mod check;
 pub mod conflict;
 pub mod evolve;
 pub mod growth;
+pub mod history;
 pub mod machine;
+mod merge;
+pub mod mode;
 pub mod names;
 pub mod order;
 pub mod outcome;
 pub mod replay;
 pub mod run;
+pub mod soft_delete;
 pub mod sql;
 pub mod state;
 pub mod statements;
+pub mod truncate;
 pub mod unchanged;
 
 pub use machine::{Action, Event, Machine};

@@ -18,8 +18,9 @@ use common::plan::{ORIGIN_COLUMNS, Plan, PlanId};
 use common::table::ColumnType;
 use runtime::port::Answer;
 
-use super::evolve::{Mode, Wanted};
+use super::evolve::Wanted;
 use super::machine::Outcome;
+use super::mode::Mode;
 use super::run::{LoadPlan, Run};
 use super::sql::{identifier, literal};
 use super::state::{StateTables, TableRow};
@@ -59,8 +60,8 @@ pub fn settled(
     let began = row.is_some_and(|row| row.plan.is_some());
     let wanted = match mode {
         Mode::Upsert => wanted,
-        Mode::Append if began => return Ok(recorded.map(str::to_owned)),
-        Mode::Append => return Ok(None),
+        _ if began => return Ok(recorded.map(str::to_owned)),
+        _ => return Ok(None),
     };
     if !has_columns || wanted == recorded || !began {
         return Ok(wanted.filter(|_| has_columns).or(recorded).map(str::to_owned));

@@ -185,7 +185,7 @@ pub fn drop_late(table: &str, stage: &str, keys: &[&Wanted]) -> String {
             format!(
                 "{table}.{} = {}",
                 identifier(&key.name),
-                super::statements::value(key, stage)
+                super::merge::value(key, stage)
             )
         })
         .collect();

@@ -176,7 +176,7 @@ impl LoadPlan {
             .sum()
     }
 
-    /// The run whose claim empties the table, if there is one: it has no other claim (rule 26).
+    /// The run whose claim empties the table, if there is one: it has no other claim (rule 26). In a changelog each partition may have one.
     #[must_use]
     pub fn emptying(&self) -> Option<&Run> {
         self.runs

@@ -13,15 +13,17 @@ use common::plan::{META_COLUMNS, Plan, PlanId};
 use common::table::ColumnType;
 
 use super::aside::{self, AsideGroup};
-use super::conflict;
-use super::evolve::{self, Evolution, Mode, Present, Wanted};
+use super::evolve::{self, Evolution, Present, Wanted};
 use super::growth;
+use super::merge;
+use super::mode::{self, Mode};
 use super::names::TableName;
 use super::order::{self, Order};
 use super::replay;
 use super::run::{Group, LoadPlan, Run};
 use super::sql::{fill, identifier, literal, timestamp};
 use super::state::{StateTables, TableRow};
+use super::truncate;
 use super::unchanged;
 
 /// Stands in a COPY for the credentials, which only the executor knows and nobody logs.
@@ -29,9 +31,6 @@ pub const AUTHORIZATION: &str = "{authorization}";
 
 /// The stage: a temporary table that the load creates and drops within its transaction.
 pub const STAGE: &str = "spolt_stage";
-
-/// Rank of a staged row among those of its key.
-const RANK: &str = "_spolt_rank";
 
 /// What a statement is for; also the name of the phase in metrics, and what the failpoints hang on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,14 +69,22 @@ pub enum Purpose {
     FindUnplaced,
     /// Takes out of the stage what is older than what is stored.
     PassOver,
+    /// Takes the deletes that nothing follows out of the stage, where deleted rows stay.
+    SetApart,
     /// Gives values to columns that a row leaves out as unchanged.
     FillUnchanged,
     /// Asks whether a row still lacks one.
     CountUnchanged,
-    /// Removes all rows of the target, since the source did.
+    /// Removes or ends all rows of the target, since the source did.
     EmptyTarget,
+    /// Writes into a changelog that the source did.
+    RecordTruncate,
     /// Removes target rows that the stage replaces.
     DeleteTarget,
+    /// Ends the rows of a history that hold, where the stage has what comes after them.
+    CloseRows,
+    /// Marks the rows whose keys are deleted.
+    MarkDeleted,
     /// Forgets the deletes of keys that come again.
     Forget,
     /// Inserts what is new.
@@ -124,10 +131,14 @@ impl Purpose {
             | Purpose::FindConflict
             | Purpose::FindUnplaced
             | Purpose::PassOver
+            | Purpose::SetApart
             | Purpose::FillUnchanged
             | Purpose::CountUnchanged
             | Purpose::EmptyTarget
+            | Purpose::RecordTruncate
             | Purpose::DeleteTarget
+            | Purpose::CloseRows
+            | Purpose::MarkDeleted
             | Purpose::Forget
             | Purpose::InsertTarget
             | Purpose::Remember
@@ -255,6 +266,7 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
         .collect();
     let plan = evolve::union(facts.known, &plans)?;
     let mode = Mode::of(target.mode, &plan);
+    mode::settled(mode, facts.table_row, facts.catalog)?;
     let ordered = order::settled(
         target.order_by.as_deref(),
         mode,
@@ -268,7 +280,7 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
         plan: (!plan.columns.is_empty()).then(|| plan.clone()),
         mode,
     };
-    if mode == Mode::Upsert && script.row.order.is_none() {
+    if mode.is_keyed() && script.row.order.is_none() {
         refuse_added_partitions(facts.load, script.row.partitions)?;
     }
     let mut out = Writer { list: Vec::new() };
@@ -297,8 +309,8 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
         }
         stage(&mut out, facts, &columns, mode)?;
         match &by {
-            Some(by) => merge_ordered(&mut out, target, facts, &kept, by)?,
-            None => merge(&mut out, target, facts, (&kept, mode), aside.as_deref())?,
+            Some(by) => merge::ordered(&mut out, target, facts, &kept, by)?,
+            None => merge::by_offsets(&mut out, target, facts, (&kept, mode), aside.as_deref())?,
         }
     }
     if !facts.load.replay.is_empty() {
@@ -307,21 +319,7 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
         let late = replay::mark(&table, &facts.load.replay, "superseded", id, now)?;
         out.add(Purpose::MarkReplayed, late, Expect::Done);
     }
-    if let (Some(run), Mode::Upsert) = (facts.load.emptying(), mode) {
-        if let Some(by) = &script.row.order {
-            return Err(order::truncated(run, by));
-        }
-        refuse_truncate(run, script.row.partitions)?;
-        if facts.known.is_some() {
-            let sql = format!("DELETE FROM {}", target.table.sql());
-            out.add(Purpose::EmptyTarget, sql, Expect::Done);
-        }
-        if !facts.aside.is_empty() {
-            let table = target.table.set_aside(&target.state_schema).sql();
-            let sql = aside::supersede_all(&table, facts.load_id, facts.now_ms)?;
-            out.add(Purpose::Supersede, sql, Expect::Done);
-        }
-    }
+    truncated(&mut out, target, facts, &mut script)?;
     checkpoint(&mut out, &tables, facts, &script.row)?;
     ledger(&mut out, &tables, facts)?;
     out.add(Purpose::Commit, "COMMIT".into(), Expect::Done);
@@ -329,13 +327,21 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
     Ok(script)
 }
 
-struct Writer {
+/// The statements of the transaction as they come.
+pub(super) struct Writer {
     list: Vec<Statement>,
 }
 
 impl Writer {
-    fn add(&mut self, purpose: Purpose, sql: String, expect: Expect) {
+    pub(super) fn add(&mut self, purpose: Purpose, sql: String, expect: Expect) {
         self.list.push(Statement { purpose, sql, expect });
+    }
+
+    /// Statements that need answer nothing.
+    pub(super) fn all(&mut self, statements: Vec<(Purpose, String)>) {
+        for (purpose, sql) in statements {
+            self.add(purpose, sql, Expect::Done);
+        }
     }
 }
 
@@ -357,7 +363,7 @@ fn next_row(facts: &Facts<'_>, plan: &Plan, order: Option<String>) -> TableRow {
 }
 
 /// How many partitions the topic had when the first of its lineages began, as far as it is known.
-fn born_with(load: &LoadPlan) -> Option<u32> {
+pub(super) fn born_with(load: &LoadPlan) -> Option<u32> {
     let said = load.runs.iter().flat_map(|run| &run.claims);
     said.filter_map(|claim| claim.partitions).chain(load.born_with).min()
 }
@@ -373,19 +379,33 @@ fn refuse_added_partitions(load: &LoadPlan, partitions: Option<u32>) -> Result<(
     added.map_or(Ok(()), |run| Err(growth::waiting(&run.topic, run.partition, count)))
 }
 
-/// Rule 26: a truncate lies in one partition, and what the others hold has no order against it.
-fn refuse_truncate(run: &Run, partitions: Option<u32>) -> Result<(), Failure> {
-    if partitions == Some(1) {
+/// Rule 26. Where nothing was loaded yet there are no rows to go, but of a topic of several partitions there may be some to come.
+fn truncated(out: &mut Writer, target: &Target, facts: &Facts<'_>, script: &mut Script) -> Result<(), Failure> {
+    let Some(run) = facts.load.emptying() else {
         return Ok(());
+    };
+    let (partitions, order) = (script.row.partitions, script.row.order.as_deref());
+    let mode = if script.plan.is_some() {
+        script.mode
+    } else {
+        target.mode
+    };
+    truncate::refuse(run, mode, partitions, order)?;
+    let Some(plan) = &script.plan else {
+        return Ok(());
+    };
+    if facts.load.groups.is_empty() {
+        let columns = evolve::wanted(plan, &target.varchar, &BTreeMap::new())?;
+        shape(&mut script.before, out, target, facts, &columns, script.mode)?;
     }
-    let count = partitions.map_or("an unknown number of".to_owned(), |count| count.to_string());
-    Err(Failure::halt(format!(
-        "the source truncated the table, whose changes lie in `{count}` partitions: which of their rows came before is not known"
-    ))
-    .topic(&run.topic)
-    .partition(run.partition)
-    .offset(run.from.next)
-    .hint("give topics of tables that are truncated one partition, or keep every change with mode = \"append\""))
+    let (purpose, sql) = truncate::statement(facts.load, run, script.mode, &target.table.sql());
+    out.add(purpose, sql, Expect::Done);
+    if script.mode.is_keyed() && !facts.aside.is_empty() {
+        let table = target.table.set_aside(&target.state_schema).sql();
+        let sql = aside::supersede_all(&table, facts.load_id, facts.now_ms)?;
+        out.add(Purpose::Supersede, sql, Expect::Done);
+    }
+    Ok(())
 }
 
 /// The first state rows are made under the lock, after it was seen that there are none: no key would keep a second one out.
@@ -571,7 +591,7 @@ fn change(
 /// Neither DEFAULT nor PRIMARY KEY: such columns could never be widened (rule 17). Only the key refuses NULL, since that cannot be
 /// taken back.
 fn create_target(table: &str, columns: &[Wanted], mode: Mode) -> String {
-    let key = mode == Mode::Upsert;
+    let key = mode.is_keyed();
     let data = columns.iter().map(|column| {
         let null = if column.key && key { " NOT NULL" } else { "" };
         format!("{} {}{null}", identifier(&column.name), column.ty)
@@ -619,7 +639,7 @@ fn stage(out: &mut Writer, facts: &Facts<'_>, columns: &[Wanted], mode: Mode) ->
     for column in columns {
         let mut line = format!("{} {}", identifier(&column.name), evolve::staged(column));
         // A key that is NULL is found by COPY, which names file, line and column.
-        if column.key && mode == Mode::Upsert {
+        if column.key && mode.is_keyed() {
             line.push_str(" NOT NULL");
         }
         if let Some(default) = column
@@ -722,207 +742,6 @@ fn copy(
         literal(&dialect.delimiter.to_string())?,
         literal(&dialect.null)?,
     ))
-}
-
-/// Takes out of the stage what is applied already.
-fn trim(out: &mut Writer, facts: &Facts<'_>, stage: &str) {
-    let trims: Vec<String> = facts
-        .load
-        .runs
-        .iter()
-        .filter_map(|run| Some((run.partition, run.trim?)))
-        .map(|(partition, below)| format!("(\"_kafka_partition\" = {partition} AND \"_kafka_offset\" < {below})"))
-        .collect();
-    if !trims.is_empty() {
-        out.add(
-            Purpose::Trim,
-            format!("DELETE FROM {stage}\nWHERE {}", trims.join("\n   OR ")),
-            Expect::Done,
-        );
-    }
-}
-
-/// The merge where rows are ordered by a column (rule 20): of what is stored and what is staged of a key, the last one stays.
-fn merge_ordered(
-    out: &mut Writer,
-    target: &Target,
-    facts: &Facts<'_>,
-    columns: &[Wanted],
-    order: &Order,
-) -> Result<(), Failure> {
-    let (stage, table) = (identifier(STAGE), target.table.sql());
-    trim(out, facts, &stage);
-    begin_replay(out, target, facts, None);
-    out.add(Purpose::FindUnplaced, order.find_unplaced(&stage), Expect::AllPlaced);
-    for stored in [&table, &order.deleted] {
-        out.add(Purpose::PassOver, order.pass_over(&stage, stored, &value), Expect::Done);
-    }
-    let keys: Vec<&Wanted> = columns.iter().filter(|column| column.key).collect();
-    out.add(
-        Purpose::DeleteTarget,
-        delete_target(&table, &stage, &keys),
-        Expect::Done,
-    );
-    out.add(Purpose::Forget, order.forget(&stage, &value), Expect::Done);
-    let rank = identifier(RANK);
-    let rows = format!(
-        "{}{}\nWHERE s.{rank} = 1 AND s.\"_kafka_op\" <> 'd'",
-        insert_head(&table, columns, Mode::Upsert),
-        order.ranked(&stage, &rank)
-    );
-    out.add(Purpose::InsertTarget, rows, Expect::Done);
-    out.add(Purpose::Remember, order.remember(&stage, &rank, &value), Expect::Done);
-    end_replay(out, target, facts)?;
-    out.add(Purpose::DropStage, format!("DROP TABLE {stage}"), Expect::Done);
-    Ok(())
-}
-
-fn merge(
-    out: &mut Writer,
-    target: &Target,
-    facts: &Facts<'_>,
-    (columns, mode): (&[Wanted], Mode),
-    aside: Option<&str>,
-) -> Result<(), Failure> {
-    let (stage, table) = (identifier(STAGE), target.table.sql());
-    trim(out, facts, &stage);
-    let keys: Vec<&Wanted> = columns.iter().filter(|column| column.key).collect();
-    begin_replay(out, target, facts, (mode == Mode::Upsert).then_some(&keys));
-    if mode == Mode::Upsert {
-        conflicts(out, facts, &stage, &table, &keys);
-    }
-    let marked = unchanged::marked(facts.load);
-    if mode == Mode::Upsert && !marked.is_empty() {
-        for sql in unchanged::fill(&stage, &table, columns, &marked) {
-            out.add(Purpose::FillUnchanged, sql, Expect::Done);
-        }
-        out.add(
-            Purpose::CountUnchanged,
-            unchanged::left(&stage, columns),
-            Expect::NoneLeft,
-        );
-    }
-    if mode == Mode::Upsert {
-        out.add(
-            Purpose::DeleteTarget,
-            delete_target(&table, &stage, &keys),
-            Expect::Done,
-        );
-    }
-    out.add(
-        Purpose::InsertTarget,
-        insert(&table, &stage, columns, &keys, mode, facts.load.dedupe),
-        Expect::Done,
-    );
-    if let (Some(aside), Mode::Upsert) = (aside, mode) {
-        let sql = aside::supersede(aside, &stage, &keys, facts.load_id, facts.now_ms)?;
-        out.add(Purpose::Supersede, sql, Expect::Done);
-    }
-    end_replay(out, target, facts)?;
-    out.add(Purpose::DropStage, format!("DROP TABLE {stage}"), Expect::Done);
-    Ok(())
-}
-
-/// Of records that are replayed only those go on that are still open, and that no later change of their key has overtaken.
-fn begin_replay(out: &mut Writer, target: &Target, facts: &Facts<'_>, keys: Option<&Vec<&Wanted>>) {
-    if facts.load.replay.is_empty() {
-        return;
-    }
-    let (stage, aside) = (identifier(STAGE), target.table.set_aside(&target.state_schema).sql());
-    out.add(
-        Purpose::FindClosed,
-        replay::find_closed(&aside, &stage),
-        Expect::NoneClosed,
-    );
-    if let Some(keys) = keys {
-        let sql = replay::drop_late(&target.table.sql(), &stage, keys);
-        out.add(Purpose::DropLate, sql, Expect::Done);
-    }
-}
-
-fn end_replay(out: &mut Writer, target: &Target, facts: &Facts<'_>) -> Result<(), Failure> {
-    if facts.load.replay.is_empty() {
-        return Ok(());
-    }
-    let aside = target.table.set_aside(&target.state_schema).sql();
-    let sql = replay::mark_replayed(&aside, &identifier(STAGE), facts.load_id, facts.now_ms)?;
-    out.add(Purpose::MarkReplayed, sql, Expect::Done);
-    Ok(())
-}
-
-/// Removes the rows whose keys are staged.
-fn delete_target(table: &str, stage: &str, keys: &[&Wanted]) -> String {
-    let matches: Vec<String> = keys
-        .iter()
-        .map(|key| format!("{table}.{} = {}", identifier(&key.name), value(key, stage)))
-        .collect();
-    format!("DELETE FROM {table}\nUSING {stage}\nWHERE {}", matches.join("\n  AND "))
-}
-
-/// Rule 20, where the topic has more than one partition.
-fn conflicts(out: &mut Writer, facts: &Facts<'_>, stage: &str, table: &str, keys: &[&Wanted]) {
-    let row = facts.table_row;
-    let partitions = row.and_then(|row| row.partitions).or_else(|| born_with(facts.load));
-    if partitions == Some(1) {
-        return;
-    }
-    if let Some(sql) = conflict::in_stage(facts.load, stage, keys) {
-        out.add(Purpose::FindConflict, sql, Expect::NoConflict);
-    }
-    if facts.known.is_some() {
-        let grown = row.map_or(&[][..], |row| &row.grown);
-        let sql = conflict::with_target(stage, table, keys, &value, grown);
-        out.add(Purpose::FindConflict, sql, Expect::NoConflict);
-    }
-}
-
-/// Names the columns that are inserted, and takes them from `s`.
-fn insert_head(table: &str, columns: &[Wanted], mode: Mode) -> String {
-    let meta = mode.meta_columns();
-    let names: Vec<String> = columns
-        .iter()
-        .map(|c| identifier(&c.name))
-        .chain(meta.iter().map(|(name, _)| identifier(name)))
-        .collect();
-    let values: Vec<String> = columns
-        .iter()
-        .map(|column| value(column, "s"))
-        .chain(meta.iter().map(|(name, _)| format!("s.{}", identifier(name))))
-        .collect();
-    format!(
-        "INSERT INTO {table} ({})\nSELECT {}\n",
-        names.join(", "),
-        values.join(", ")
-    )
-}
-
-/// Upsert keeps the last (offset, seq) of each key and thereby one of equal rows; a changelog keeps one row per (partition, offset,
-/// seq), and ranks only where claims overlap (M9).
-fn insert(table: &str, stage: &str, columns: &[Wanted], keys: &[&Wanted], mode: Mode, dedupe: bool) -> String {
-    let head = insert_head(table, columns, mode);
-    let rank = identifier(RANK);
-    match mode {
-        Mode::Upsert => {
-            let by: Vec<String> = keys.iter().map(|key| identifier(&key.name)).collect();
-            format!(
-                "{head}FROM (\n    SELECT r.*, ROW_NUMBER() OVER (PARTITION BY {} ORDER BY \"_kafka_offset\" DESC, \"_kafka_seq\" DESC) AS {rank}\n    FROM {stage} AS r\n) AS s\nWHERE s.{rank} = 1 AND s.\"_kafka_op\" <> 'd'",
-                by.join(", ")
-            )
-        }
-        Mode::Append if dedupe => format!(
-            "{head}FROM (\n    SELECT r.*, ROW_NUMBER() OVER (PARTITION BY \"_kafka_partition\", \"_kafka_offset\", \"_kafka_seq\" ORDER BY \"_kafka_op\") AS {rank}\n    FROM {stage} AS r\n) AS s\nWHERE s.{rank} = 1"
-        ),
-        Mode::Append => format!("{head}FROM {stage} AS s"),
-    }
-}
-
-/// A staged column as a value of the target's type.
-pub(super) fn value(column: &Wanted, from: &str) -> String {
-    let name = identifier(&column.name);
-    match column.ty {
-        ColumnType::Time | ColumnType::TimeTz => format!("CAST({from}.{name} AS {})", column.ty),
-        _ => format!("{from}.{name}"),
-    }
 }
 
 /// Compare-and-set of every lineage that moves, and of the table's row.

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 pub mod log;
+pub mod sqlite;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -156,6 +156,10 @@ pub enum KeySetting {
 pub enum Mode {
     /// The last row of each key.
     Upsert,
+    /// The same, deleted rows included, which say so.
+    SoftDelete,
+    /// Every change of each key, with the time from and to which it held.
+    History,
     /// Every change, with its operation.
     Append,
 }

@@ -9,6 +9,7 @@ mod debezium;
 mod evolve;
 mod faults;
 mod fetch;
+mod modes;
 mod operator;
 mod order;
 mod outside;

@@ -17,6 +17,18 @@ const VARCHAR_MAX: u32 = 65_535;
 /// Longest name of a column in Redshift, in bytes.
 const ORDER_BY_BYTES_MAX: usize = 127;
 
+const MODES: [(&str, Mode); 4] = [
+    ("upsert", Mode::Upsert),
+    ("soft_delete", Mode::SoftDelete),
+    ("history", Mode::History),
+    ("append", Mode::Append),
+];
+
+fn written(mode: Mode) -> &'static str {
+    let found = MODES.iter().find(|(_, known)| *known == mode);
+    found.map_or("upsert", |(name, _)| name)
+}
+
 pub(super) fn topic_rules(root: &Section<'_>) -> TopicRules {
     let builtin = TopicSettings {
         envelope: EnvelopeSetting::Debezium,
@@ -68,15 +80,11 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
     } else {
         inherited.mode
     };
-    let mode = choice_from(
-        section,
-        "mode",
-        &[("upsert", Mode::Upsert), ("append", Mode::Append)],
-        default,
-    );
-    if key == KeySetting::None && mode == Mode::Upsert {
+    let mode = choice_from(section, "mode", &MODES, default);
+    if key == KeySetting::None && mode != Mode::Append {
         let hint = "write mode = \"append\", or say which fields are the key";
-        section.wrong("mode", "`upsert` needs a key, and `key` is \"none\"", hint);
+        let message = format!("`{}` needs a key, and `key` is \"none\"", written(mode));
+        section.wrong("mode", message, hint);
     }
     let order_by = order_by(section, mode, inherited.order_by.as_deref());
     let of_source = order_by.as_ref().is_some_and(|field| field.starts_with("source."));
@@ -172,21 +180,22 @@ fn flattened(
     (tombstones, flat_fields)
 }
 
-/// The empty text is the order of offsets, so that an entry can take back what the defaults say. A changelog needs none.
+/// The empty text is the order of offsets, so that an entry can take back what the defaults say. Only an upsert table has another: a
+/// changelog needs none, and what is marked or ends would have to be found anew with every late change.
 fn order_by(section: &Section<'_>, mode: Mode, inherited: Option<&str>) -> Option<String> {
-    let written = section.has("order_by");
+    let is_written = section.has("order_by");
     let column: String = section.or("order_by", inherited.unwrap_or_default().to_owned());
     if column.len() > ORDER_BY_BYTES_MAX {
         let hint = format!("write at most {ORDER_BY_BYTES_MAX} bytes");
         section.wrong("order_by", "is longer than any name of a column", hint);
     }
-    if mode == Mode::Append && written && !column.is_empty() {
+    if mode != Mode::Upsert && is_written && !column.is_empty() {
         let hint = "leave it out, or write mode = \"upsert\"";
-        section.wrong(
-            "order_by",
-            "an `append` table keeps every change, so nothing is ordered",
-            hint,
-        );
+        let message = match mode {
+            Mode::Append => "an `append` table keeps every change, so nothing is ordered".to_owned(),
+            _ => format!("rows of a `{}` table are ordered by their offsets", written(mode)),
+        };
+        section.wrong("order_by", message, hint);
     }
     Some(column).filter(|column| !column.is_empty() && mode == Mode::Upsert)
 }
