@@ -627,8 +627,11 @@ proptest! {
     }
 }
 
-/// A topic of one partition, each record of which comes in a load of its own, or all in one.
-fn loaded(mode: Mode, records: &[Does], at_once: bool) -> (Warehouse, Vec<Log>, Result<(), Outcome>) {
+/// How many records the first load takes, and how many each further one: all at once, one by one, the first alone.
+const LOADS: [[usize; 2]; 3] = [[9, 9], [1, 1], [1, 9]];
+
+/// A topic of one partition.
+fn loaded(mode: Mode, records: &[Does], loads: [usize; 2]) -> (Warehouse, Vec<Log>, Result<(), Outcome>) {
     let records = (1..).zip(records).map(|(second, does)| Record {
         second,
         does: does.clone(),
@@ -636,9 +639,9 @@ fn loaded(mode: Mode, records: &[Does], at_once: bool) -> (Warehouse, Vec<Log>, 
     let topic = vec![vec![records.collect::<Vec<_>>()]];
     let warehouse = Warehouse::new(mode);
     let mut outcome = Ok(());
-    let take = if at_once { 9 } else { 1 };
+    let mut takes = std::iter::once(loads[0]).chain(std::iter::repeat(loads[1]));
     while outcome.is_ok() {
-        let step = [(take, vec![false; 5], 0), (0, vec![false; 5], 0)];
+        let step = [(takes.next().unwrap(), vec![false; 5], 0), (0, vec![false; 5], 0)];
         let Some(load) = planned(&warehouse.sqlite.state(), &topic, &step) else {
             break;
         };
@@ -677,19 +680,19 @@ fn rows(warehouse: &Warehouse, columns: &str) -> Vec<String> {
 fn a_soft_delete_keeps_the_values_and_an_insert_revives_the_row() {
     let first = || set('c', [text("1"), text("2")]);
     let columns = "id, a, b, _kafka_offset, _kafka_deleted";
-    for at_once in [false, true] {
-        let (warehouse, ..) = loaded(Mode::SoftDelete, &[first(), delete()], at_once);
-        assert_eq!(rows(&warehouse, columns), ["1 1 2 1 1"], "{at_once}");
+    for loads in LOADS {
+        let (warehouse, ..) = loaded(Mode::SoftDelete, &[first(), delete()], loads);
+        assert_eq!(rows(&warehouse, columns), ["1 1 2 1 1"], "{loads:?}");
         let left_out = set('u', [Cell::LeftOut, text("3")]);
-        let (warehouse, ..) = loaded(Mode::SoftDelete, &[first(), left_out, delete(), delete()], at_once);
-        assert_eq!(rows(&warehouse, columns), ["1 1 3 3 1"], "{at_once}");
+        let (warehouse, ..) = loaded(Mode::SoftDelete, &[first(), left_out, delete(), delete()], loads);
+        assert_eq!(rows(&warehouse, columns), ["1 1 3 3 1"], "{loads:?}");
         let revived = [first(), delete(), set('c', [text("4"), Cell::Null])];
-        let (warehouse, ..) = loaded(Mode::SoftDelete, &revived, at_once);
-        assert_eq!(rows(&warehouse, columns), ["1 4 - 2 0"], "{at_once}");
-        let (warehouse, ..) = loaded(Mode::SoftDelete, &[delete()], at_once);
-        assert_eq!(rows(&warehouse, columns), ["1 - - 0 1"], "{at_once}");
-        let (warehouse, ..) = loaded(Mode::SoftDelete, &[first(), Does::Truncate], at_once);
-        assert_eq!(rows(&warehouse, columns), ["1 1 2 1 1"], "{at_once}");
+        let (warehouse, ..) = loaded(Mode::SoftDelete, &revived, loads);
+        assert_eq!(rows(&warehouse, columns), ["1 4 - 2 0"], "{loads:?}");
+        let (warehouse, ..) = loaded(Mode::SoftDelete, &[delete()], loads);
+        assert_eq!(rows(&warehouse, columns), ["1 - - 0 1"], "{loads:?}");
+        let (warehouse, ..) = loaded(Mode::SoftDelete, &[first(), Does::Truncate], loads);
+        assert_eq!(rows(&warehouse, columns), ["1 1 2 1 1"], "{loads:?}");
     }
 }
 
@@ -704,14 +707,14 @@ fn a_history_has_a_row_for_every_change_and_a_delete_ends_the_last() {
         Does::Truncate,
         set('c', [text("6"), text("7")]),
     ];
-    for at_once in [false, true] {
-        let (warehouse, ..) = loaded(Mode::History, &changes, at_once);
+    for loads in LOADS {
+        let (warehouse, ..) = loaded(Mode::History, &changes, loads);
         let columns =
             "_kafka_op, a, b, substr(_kafka_valid_from, 18, 2), substr(_kafka_valid_to, 18, 2), _kafka_is_current";
         assert_eq!(
             rows(&warehouse, columns),
             ["c 1 2 01 02 0", "u 1 3 02 03 0", "c 4 5 05 06 0", "c 6 7 07 - 1"],
-            "{at_once}"
+            "{loads:?}"
         );
     }
 }
@@ -722,11 +725,11 @@ fn a_value_left_out_is_never_taken_from_what_the_source_deleted() {
     let first = || set('c', [text("1"), text("2")]);
     for mode in [Mode::Upsert, Mode::SoftDelete, Mode::History] {
         for gone in [delete(), Does::Truncate] {
-            for at_once in [false, true] {
+            for loads in LOADS {
                 let left_out = set('u', [Cell::LeftOut, text("3")]);
-                let (warehouse, _, outcome) = loaded(mode, &[first(), gone.clone(), left_out], at_once);
+                let (warehouse, _, outcome) = loaded(mode, &[first(), gone.clone(), left_out], loads);
                 let Err(Outcome::Halt { failure, .. }) = outcome else {
-                    panic!("{mode:?} {gone:?} {at_once}: {:?}", rows(&warehouse, "*"))
+                    panic!("{mode:?} {gone:?} {loads:?}: {:?}", rows(&warehouse, "*"))
                 };
                 assert!(failure.to_string().contains("unchanged values of `a`"), "{failure}");
             }
@@ -741,7 +744,7 @@ fn a_table_goes_on_in_its_mode_and_an_upsert_table_may_keep_what_is_deleted() {
     for began in modes {
         for mode in modes {
             for next in [delete(), Does::Truncate] {
-                let (mut warehouse, mut topic, _) = loaded(began, std::slice::from_ref(&first), true);
+                let (mut warehouse, mut topic, _) = loaded(began, std::slice::from_ref(&first), [9, 9]);
                 topic[0][0].push(Record { second: 9, does: next });
                 warehouse.target.mode = mode;
                 let step = [(9, vec![false; 5], 0), (0, vec![false; 5], 0)];
