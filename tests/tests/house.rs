@@ -124,7 +124,12 @@ fn the_tests_that_the_guarantees_name_exist() {
         .collect();
     assert!(named.len() >= 10, "few tests are named: {named:?}");
     let mut sources = String::new();
-    for folder in ["tests/e2e", "tests/localstack", "../redshift-spolt/tests"] {
+    for folder in [
+        "tests/e2e",
+        "tests/localstack",
+        "../redshift-spolt/tests",
+        "../redshift-spolt/tests/modes",
+    ] {
         for file in std::fs::read_dir(root.join(folder)).unwrap() {
             let path = file.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "rs") {
