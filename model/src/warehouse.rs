@@ -337,6 +337,7 @@ impl Work<'_> {
             // A changelog of the model holds the rows of records alone: that a truncate has one is tested elsewhere.
             Purpose::RecordTruncate
             // No record of the model is set aside.
+            | Purpose::Convert
             | Purpose::TrimAside
             | Purpose::SetAside
             | Purpose::Supersede

@@ -387,6 +387,11 @@ fn scripts() -> Vec<(&'static str, Script)> {
                 &catalog,
             )
         }),
+        ("wider_number", {
+            let mut catalog = narrow_catalog();
+            catalog[0].ty = "integer".into();
+            compiled(Mode::Upsert, &later, Some(&row), Some(&narrow), &catalog)
+        }),
         ("grown_upsert", {
             let grown = TableRow {
                 grown: vec![1, 2],
@@ -470,7 +475,9 @@ fn the_order_is_that_of_rule_17() {
         Purpose::ReadState => 2,
         Purpose::FirstRows => 3,
         // The catalog of each table right before what is done to it.
-        Purpose::ReadCatalog | Purpose::CreateTarget | Purpose::AddColumn | Purpose::FillDefault => 5,
+        Purpose::ReadCatalog | Purpose::CreateTarget | Purpose::AddColumn | Purpose::FillDefault | Purpose::Convert => {
+            5
+        }
         Purpose::CreateStage => 6,
         Purpose::Copy | Purpose::CountRows => 7,
         Purpose::Trim | Purpose::FindConflict | Purpose::FindUnplaced => 8,
@@ -628,11 +635,11 @@ fn a_vanished_target_and_a_changed_type_stop_the_table() {
         "{gone}"
     );
     let mut catalog = narrow_catalog();
-    catalog[0].ty = "integer".into();
+    catalog[0].ty = "boolean".into();
     facts.catalog = &catalog;
     let differs = compile(&target(Mode::Upsert), &facts).unwrap_err().to_string();
     assert!(
-        differs.contains("`integer`, the source now as `BIGINT`") && differs.contains("column `id`"),
+        differs.contains("`boolean`, the source now as `BIGINT`") && differs.contains("column `id`"),
         "{differs}"
     );
 }

@@ -1,7 +1,7 @@
 //! What the target lacks of what the claims have: forward only (rule 17, invariant I7).
 //!
-//! It creates the table, adds columns and widens VARCHAR. Every other difference of type stops the table with the reason; the full
-//! migrations have their place here when they come.
+//! It creates the table, adds columns, widens VARCHAR, and puts a wider column in the place of a number that became too narrow. Every other
+//! difference of type stops the table with the reason. docs/schema-changes.md shows what follows from which change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use runtime::port::Answer;
 
 use super::mode::{DELETED, Mode};
 use super::names::TableName;
-use super::sql::{fill, literal};
+use super::sql::{fill, identifier, literal};
 
 /// The widths that a VARCHAR without a limit is given: the smallest that holds what was seen. Few steps, since each widening is a
 /// statement of its own outside the load, and wide columns cost memory in queries (redshift.md 2.1).
@@ -101,10 +101,13 @@ pub fn union(known: Option<&Plan>, plans: &[&Plan]) -> Result<Plan, Failure> {
             match all.columns.iter_mut().find(|known| known.name == column.name) {
                 None => all.columns.push(column.clone()),
                 Some(known) => {
-                    known.ty = joined(known.ty, column.ty).ok_or_else(|| {
-                        Failure::halt(format!("the column is `{}` in one schema and `{}` in another", known.ty, column.ty))
-                            .column(&column.name)
-                            .hint("type changes other than a longer VARCHAR are not migrated yet; rename the field, or reload the table")
+                    known.ty = known.ty.join(column.ty).ok_or_else(|| {
+                        Failure::halt(format!(
+                            "the column is `{}` in one schema and `{}` in another",
+                            known.ty, column.ty
+                        ))
+                        .column(&column.name)
+                        .hint(NO_MIGRATION)
                     })?;
                     known.nullable |= column.nullable;
                     known.default = column.default.clone().or(known.default.take());
@@ -124,18 +127,9 @@ fn key_changed(before: &[String], after: &[String]) -> Failure {
     .hint("rows under the old key could no longer be found; load the topic into a new table by a rewrite rule")
 }
 
-/// One type that holds both, where only lengths differ.
-fn joined(a: ColumnType, b: ColumnType) -> Option<ColumnType> {
-    match (a, b) {
-        (ColumnType::Varchar { limit: x }, ColumnType::Varchar { limit: y }) => Some(ColumnType::Varchar {
-            limit: x.zip(y).map(|(x, y)| x.max(y)),
-        }),
-        (ColumnType::Varbyte { limit: x }, ColumnType::Varbyte { limit: y }) => Some(ColumnType::Varbyte {
-            limit: x.zip(y).map(|(x, y)| x.max(y)),
-        }),
-        (a, b) => (a == b).then_some(a),
-    }
-}
+/// What a type change that no wider type holds needs.
+const NO_MIGRATION: &str = "only changes that keep every value are migrated: wider numbers and longer texts. change the type back at the source, \
+     or load the topic into a new table by a rewrite rule";
 
 /// The data columns as the table should have them, with widths chosen: from configuration, else as declared, else the smallest of
 /// [`WIDTHS`] that holds what the claims have seen.
@@ -209,6 +203,8 @@ pub struct Evolution {
     pub add: Vec<Wanted>,
     /// VARCHAR columns to widen before it, with their new width.
     pub widen: Vec<(String, u32)>,
+    /// Numbers whose column a wider one takes the place of, inside the transaction.
+    pub convert: Vec<Wanted>,
 }
 
 /// Compares the catalog with what is wanted (data columns, then the meta columns of the mode).
@@ -252,6 +248,7 @@ pub fn compare_all(present: &[Present], all: &[Wanted]) -> Result<Evolution, Fai
             Some(present) => match accepts(present, column) {
                 Fit::Fits => {}
                 Fit::Widen(width) => evolution.widen.push((column.name.clone(), width)),
+                Fit::Convert => evolution.convert.push(column.clone()),
                 Fit::Differs => return Err(type_differs(present, column)),
             },
         }
@@ -276,15 +273,36 @@ fn type_differs(present: &Present, column: &Wanted) -> Failure {
         (None, Some((precision, scale))) if present.ty == "numeric" => format!("numeric({precision},{scale})"),
         _ => present.ty.clone(),
     };
-    Failure::halt(format!("the table has the column as `{shown}`, the source now as `{}`", column.ty)).column(&column.name).hint(
-        "type changes other than a longer VARCHAR are not migrated yet; convert the column by hand, or load the topic into a new \
-         table by a rewrite rule",
-    )
+    Failure::halt(format!(
+        "the table has the column as `{shown}`, the source now as `{}`",
+        column.ty
+    ))
+    .column(&column.name)
+    .hint(NO_MIGRATION)
 }
+
+/// A wider column in the place of one that has every value of its own in it: Redshift changes no type but the length of a VARCHAR, and all of
+/// this may stand in a transaction (redshift.md 3.2). The drop has no CASCADE: where a view depends on the column, the warehouse refuses and
+/// says which, and nothing is done.
+#[must_use]
+pub fn convert(table: &str, column: &Wanted) -> [String; 4] {
+    let (name, ty) = (identifier(&column.name), column.ty);
+    let wider = identifier(WIDER);
+    [
+        format!("ALTER TABLE {table} ADD COLUMN {wider} {ty}"),
+        format!("UPDATE {table} SET {wider} = {name}"),
+        format!("ALTER TABLE {table} DROP COLUMN {name}"),
+        format!("ALTER TABLE {table} RENAME COLUMN {wider} TO {name}"),
+    ]
+}
+
+/// Name of the wider column until it takes its place.
+const WIDER: &str = "_kafka_wider";
 
 enum Fit {
     Fits,
     Widen(u32),
+    Convert,
     Differs,
 }
 
@@ -305,17 +323,21 @@ fn accepts(present: &Present, column: &Wanted) -> Fit {
         }
         ColumnType::Boolean => one_of(&["boolean", "bool"]),
         ColumnType::SmallInt => one_of(&["smallint", "int2", "integer", "int4", "bigint", "int8"]),
+        ColumnType::Integer if matches!(name, "smallint" | "int2") => Fit::Convert,
         ColumnType::Integer => one_of(&["integer", "int4", "bigint", "int8"]),
+        ColumnType::BigInt if matches!(name, "smallint" | "int2" | "integer" | "int4") => Fit::Convert,
         ColumnType::BigInt => one_of(&["bigint", "int8"]),
         ColumnType::Real => one_of(&["real", "float4", "double precision", "float8"]),
+        ColumnType::Double if matches!(name, "real" | "float4") => Fit::Convert,
         ColumnType::Double => one_of(&["double precision", "float8"]),
         ColumnType::Decimal { precision, scale } => {
-            let same = present.scale == Some(u32::from(scale));
-            let enough = present.precision.is_some_and(|present| present >= u32::from(precision));
-            if matches!(name, "numeric" | "decimal") && same && enough {
-                Fit::Fits
-            } else {
-                Fit::Differs
+            let (precision, scale) = (u32::from(precision), u32::from(scale));
+            match (present.precision, present.scale) {
+                _ if !matches!(name, "numeric" | "decimal") => Fit::Differs,
+                (Some(had), Some(digits)) if digits == scale && had >= precision => Fit::Fits,
+                // Every digit that it had has its place in the new one.
+                (Some(had), Some(digits)) if digits <= scale && had - digits <= precision - scale => Fit::Convert,
+                _ => Fit::Differs,
             }
         }
         ColumnType::Date => one_of(&["date"]),

@@ -55,6 +55,8 @@ pub enum Purpose {
     AddColumn,
     /// Gives existing rows a new column's default.
     FillDefault,
+    /// Puts a wider column in the place of one whose numbers became too large.
+    Convert,
     /// Creates the stage.
     CreateStage,
     /// Loads one group.
@@ -124,7 +126,8 @@ impl Purpose {
             | Purpose::Widen
             | Purpose::CreateTarget
             | Purpose::AddColumn
-            | Purpose::FillDefault => "evolve",
+            | Purpose::FillDefault
+            | Purpose::Convert => "evolve",
             Purpose::Begin | Purpose::Lock | Purpose::ReadState | Purpose::ReadCatalog => "lock",
             Purpose::CreateStage | Purpose::Copy | Purpose::CountRows => "copy",
             Purpose::Trim
@@ -583,6 +586,11 @@ fn change(
         if let Some(default) = &column.default {
             let sql = format!("UPDATE {table} SET {name} = {}", constant(default, ty)?);
             out.add(Purpose::FillDefault, sql, Expect::Done);
+        }
+    }
+    for column in &evolution.convert {
+        for sql in evolve::convert(&table, column) {
+            out.add(Purpose::Convert, sql, Expect::Done);
         }
     }
     Ok(())

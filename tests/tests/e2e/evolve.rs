@@ -74,3 +74,80 @@ async fn longer_texts_widen_their_column() {
         rig.equals(&rig.parts.redshift, "kept", &sql, expected.clone()).await;
     }
 }
+
+/// Numbers that become wider at the source: the table's columns follow, with every value they had, and old and new records interleave.
+#[tokio::test(flavor = "multi_thread")]
+async fn wider_numbers_get_wider_columns_and_keep_their_values() {
+    use apache_avro::types::Value;
+    let mut rig = Rig::new("numbers").await;
+    let topic = rig.topic("kept");
+    rig.extra_config = format!("[[topic]]\nname = \"{topic}\"\nenvelope = \"plain\"\n");
+    rig.create_topic(&topic, 1).await;
+    let decimal = |precision: u32, scale: u32| {
+        format!(r#"{{"type":"bytes","logicalType":"decimal","precision":{precision},"scale":{scale}}}"#)
+    };
+    let record = |number: &str, real: &str, price: &str| {
+        format!(
+            r#"{{"type":"record","name":"P","fields":[{{"name":"id","type":"{number}"}},{{"name":"n","type":["null","{number}"]}},{{"name":"r","type":"{real}"}},{{"name":"price","type":{price}}}]}}"#
+        )
+    };
+    let key_text = r#"{"type":"record","name":"K","fields":[{"name":"id","type":"int"}]}"#;
+    let wide_key_text = key_text.replace("int", "long");
+    let (narrow, wide) = (
+        record("int", "float", &decimal(6, 2)),
+        record("long", "double", &decimal(12, 4)),
+    );
+    let mut schemas = Vec::new();
+    for (part, text) in [
+        ("key", key_text),
+        ("value", &narrow),
+        ("key", &wide_key_text),
+        ("value", &wide),
+    ] {
+        let id = rig.register(&format!("{topic}-{part}"), text).await;
+        schemas.push((id, apache_avro::Schema::parse_str(text).unwrap()));
+    }
+    let _writer = rig.start_s3_spolt();
+    let _loader = rig.start_redshift_spolt();
+    let framed = |schema: usize, value| spolt_tests::source::framed(schemas[schema].0, &schemas[schema].1, value);
+    let produce = |wide: bool, id: i32, n: i64, price: i64| {
+        let number = |n: i64| {
+            if wide {
+                Value::Long(n)
+            } else {
+                Value::Int(i32::try_from(n).unwrap())
+            }
+        };
+        let real = if wide { Value::Double(0.1) } else { Value::Float(0.5) };
+        let unscaled = price * if wide { 100 } else { 1 };
+        let fields = vec![
+            ("id".into(), number(id.into())),
+            ("n".into(), Value::Union(1, Box::new(number(n)))),
+            ("r".into(), real),
+            ("price".into(), Value::Decimal(unscaled.to_be_bytes().to_vec().into())),
+        ];
+        let key = framed(
+            if wide { 2 } else { 0 },
+            Value::Record(vec![("id".into(), number(id.into()))]),
+        );
+        let value = framed(if wide { 3 } else { 1 }, Value::Record(fields));
+        rig.produce_raw(&topic, std::iter::once((0, Some(&key[..]), Some(&value[..]))));
+    };
+    let sql = format!("SELECT id, n, r, price FROM \"{}\".\"kept\" ORDER BY 1", rig.name);
+    let row = |cells: [&str; 4]| cells.map(|cell| Some(cell.to_owned())).to_vec();
+    produce(false, 1, 7, 1_234);
+    produce(false, 2, i32::MAX.into(), -5);
+    let before = vec![
+        row(["1", "7", "0.5", "12.34"]),
+        row(["2", "2147483647", "0.5", "-0.05"]),
+    ];
+    rig.equals(&rig.parts.redshift, "kept", &sql, before).await;
+    produce(true, 3, 1 << 40, 99_999_999);
+    produce(false, 1, 8, 1_235);
+    let after = vec![
+        row(["1", "8", "0.5", "12.3500"]),
+        row(["2", "2147483647", "0.5", "-0.0500"]),
+        row(["3", "1099511627776", "0.1", "999999.9900"]),
+    ];
+    rig.equals(&rig.parts.redshift, "kept", &sql, after).await;
+}
