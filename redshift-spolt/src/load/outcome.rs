@@ -87,6 +87,10 @@ pub fn meaning(purpose: Option<Purpose>, answer: &SqlFailure) -> Meaning {
         "28000" | "28P01" | "3D000" => {
             Meaning::Halt(told(Class::Stop).hint("check [redshift_spolt.connection]: user, password and database"))
         }
+        "2BP01" => Meaning::Halt(told(Class::Halt).hint(
+            "something depends on a column that a wider one must take the place of: drop the view, let the load run, and make it again, WITH NO \
+             SCHEMA BINDING if it shall not stand in the way once more",
+        )),
         "3F000" => Meaning::Halt(told(Class::Halt).hint("create the schema, or set `create_schemas = true`")),
         _ if said("internal error") => Meaning::Retry(told(Class::Retry)),
         _ => Meaning::Halt(told(Class::Halt)),

@@ -3,6 +3,8 @@
 use spolt_tests::oracle;
 use spolt_tests::rig::Rig;
 use spolt_tests::source::{COLUMNS, envelope_schema};
+use spolt_tests::wait::until;
+use spolt_tests::warehouse::Warehouse;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_appears_while_data_flows() {
@@ -108,7 +110,7 @@ async fn wider_numbers_get_wider_columns_and_keep_their_values() {
         schemas.push((id, apache_avro::Schema::parse_str(text).unwrap()));
     }
     let _writer = rig.start_s3_spolt();
-    let _loader = rig.start_redshift_spolt();
+    let loader = rig.start_redshift_spolt();
     let framed = |schema: usize, value| spolt_tests::source::framed(schemas[schema].0, &schemas[schema].1, value);
     let produce = |wide: bool, id: i32, n: i64, price: i64| {
         let number = |n: i64| {
@@ -142,7 +144,24 @@ async fn wider_numbers_get_wider_columns_and_keep_their_values() {
         row(["2", "2147483647", "0.5", "-0.05"]),
     ];
     rig.equals(&rig.parts.redshift, "kept", &sql, before).await;
+    // Nothing that depends on the column is dropped with it.
+    let warehouse = Warehouse::connect(&rig.parts.redshift).await;
+    let view = format!("\"{}\".\"kept_view\"", rig.name);
+    let create = format!("CREATE VIEW {view} AS SELECT n FROM \"{}\".\"kept\"", rig.name);
+    warehouse.rows(&create).await.unwrap();
     produce(true, 3, 1 << 40, 99_999_999);
+    until("the table halts and names the view", async || {
+        let log = loader.log();
+        if log.contains("kept_view") && log.contains("halted") {
+            Ok(())
+        } else {
+            Err(loader.log_tail())
+        }
+    })
+    .await;
+    warehouse.rows(&format!("DROP VIEW {view}")).await.unwrap();
+    drop(loader);
+    let _loader = rig.start_redshift_spolt();
     produce(false, 1, 8, 1_235);
     let after = vec![
         row(["1", "8", "0.5", "12.3500"]),
