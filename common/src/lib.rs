@@ -9,6 +9,7 @@
 //! | [`chain`] | contiguous runs of claims from a checkpoint (rule 16) |
 //! | [`plan`] | the ordered columns of an object and their identity |
 //! | [`avro`] | frame, schemas, and the compiled walk from a datum to CSV bytes |
+//! | [`json`] | records in JSON, with a schema in each or a table that is declared, as datums |
 //! | [`envelope`] | plain and Debezium messages: what a record does to a row |
 //! | [`csv`] | the dialect that COPY reads |
 //! | [`row`] | one record in, zero to two CSV rows out |
@@ -30,6 +31,7 @@ pub mod failure;
 pub mod horizon;
 pub mod ids;
 pub mod invariants;
+pub mod json;
 pub mod manifest;
 pub mod mutant;
 pub mod plan;

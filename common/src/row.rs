@@ -7,6 +7,7 @@
 //! | `row/position.rs` | a field of Debezium's `source` as a column of every row (protocol rule 20) |
 //! | `row/program.rs` | schemas and a plan compiled into a flat list of cells |
 //! | `row/flat.rs` | what records flattened by ExtractNewRecordState say besides the row |
+//! | `row/from_json.rs` | records in JSON as datums, and then as all others |
 //! | `row/hot.rs` | the walk over integers, short texts, booleans and nulls |
 //! | `row/encoder.rs` | [`RowEncoder`]: the walk of a record, one per lineage |
 //! | `row/aside.rs` | records that became no rows, as lines of an object of their own |
@@ -19,6 +20,7 @@ mod bad_value;
 mod encoder;
 mod error;
 mod flat;
+mod from_json;
 mod hot;
 mod position;
 mod program;
@@ -32,7 +34,7 @@ pub use bad_value::{Amended, BadValue, EVERY_COLUMN};
 pub use encoder::RowEncoder;
 pub use error::{EncodeError, PlanError, Problem};
 pub use reason::Reason;
-pub use settings::{DECODER_VERSION, KeySource, Settings, Tombstones};
+pub use settings::{DECODER_VERSION, Format, KeySource, Settings, Tombstones};
 pub use shape::plan_for;
 pub use stats::Stats;
 

@@ -76,6 +76,30 @@ impl HttpRegistry {
     }
 }
 
+/// Stands where no registry is configured: topics in JSON need none, and those in Avro halt with the reason.
+struct NoRegistry;
+
+#[async_trait]
+impl Registry for NoRegistry {
+    async fn schema(&self, id: u32) -> Result<String> {
+        Err(
+            Failure::halt(format!("schema `{id}` is needed, and no registry is configured"))
+                .hint("set `registry.url`, or the topic's `format` if it holds JSON"),
+        )
+    }
+}
+
+/// The configured registry; without one, what says so as soon as a schema is asked for.
+///
+/// # Errors
+/// When no HTTP client can be made.
+pub fn configured(config: Option<&RegistryConfig>) -> Result<Arc<dyn Registry>> {
+    Ok(match config {
+        Some(config) => Arc::new(HttpRegistry::new(config)?),
+        None => Arc::new(NoRegistry),
+    })
+}
+
 /// An error and what caused it, in one line.
 pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

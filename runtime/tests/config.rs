@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use common::row::Format;
 use runtime::config::{Config, ConfigError, KeySetting, Mode};
 
 fn files(folder: &str) -> Vec<PathBuf> {
@@ -79,6 +80,27 @@ fn settings_of_topics_come_from_the_first_entry_that_matches() {
     assert_eq!(config.topics.for_topic("prices").mode, Mode::History);
     assert_eq!(shop.order_by.as_deref(), Some("source.lsn"));
     assert_eq!(config.topics.for_topic("other").order_by, None);
+    let declared = config.topics.for_topic("declared").rows();
+    let columns: Vec<String> = declared
+        .columns
+        .iter()
+        .map(|it| format!("{} {}", it.field, it.ty))
+        .collect();
+    let in_order = [
+        "id bigint",
+        "a price decimal(10,2)",
+        "seen timestamptz from millis",
+        "again date from days",
+    ];
+    assert_eq!(columns, in_order, "columns keep the order of the file");
+    let embedded = config.topics.for_topic("embedded").rows();
+    assert_eq!((embedded.format, embedded.columns.len()), (Format::ConnectJson, 0));
+    let flattened = config.topics.for_topic("flattened").rows();
+    assert_eq!(
+        flattened.flat_fields,
+        ["__lsn", "__op", "__source_ts_ms"],
+        "what orders rows is a column"
+    );
     let loader = config.redshift_spolt.unwrap();
     assert!(
         loader.topics.contains("shop-7.public.orders") && !loader.topics.contains("shop-7.public.audit.more.audit")

@@ -13,7 +13,7 @@ use runtime::kafka::{Kafka, TopicRole};
 use runtime::membership::{Change, Membership};
 use runtime::port::{ObjectStore, World};
 use runtime::readiness::Readiness;
-use runtime::registry::HttpRegistry;
+use runtime::registry;
 use runtime::report::Error;
 use runtime::s3::S3Store;
 use runtime::world::RealWorld;
@@ -121,11 +121,7 @@ pub async fn run(config: Config, own: S3SpoltConfig, shutdown: CancellationToken
     let server = http::serve(own.http, readiness.clone(), Arc::new(move || seen.borrow().clone())).await?;
 
     let store = Arc::new(S3Store::new(&config.s3, world.clone(), &readiness).await);
-    let registry_config = config
-        .registry
-        .clone()
-        .ok_or_else(|| Failure::stop("`[registry]` is missing").hint("Avro topics need `registry.url`"))?;
-    let registry = Arc::new(HttpRegistry::new(&registry_config)?);
+    let registry = registry::configured(config.registry.as_ref())?;
     let kafka = Arc::new(Kafka::new(&config.kafka, &own.group_id, &readiness)?);
     let Some(cluster) = cluster_id(&kafka, &*world, &shutdown).await? else {
         return Ok(());

@@ -61,7 +61,7 @@ pub(crate) fn datum(schema: &WriterSchema, id: NodeId, value: &Value, out: &mut 
     Some(())
 }
 
-fn long(value: i64, out: &mut Vec<u8>) {
+pub(crate) fn long(value: i64, out: &mut Vec<u8>) {
     let mut left = ((value << 1) ^ (value >> 63)) as u64;
     while left >= 0x80 {
         out.push(left as u8 | 0x80);
@@ -70,7 +70,7 @@ fn long(value: i64, out: &mut Vec<u8>) {
     out.push(left as u8);
 }
 
-fn prefixed(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn prefixed(bytes: &[u8], out: &mut Vec<u8>) {
     long(bytes.len() as i64, out);
     out.extend(bytes);
 }

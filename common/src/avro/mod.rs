@@ -22,7 +22,7 @@ mod json_text;
 mod schema;
 mod zoned;
 
-pub(crate) use schema::{Kind, NodeId, Nullable, RecordField};
+pub(crate) use schema::{Kind, Node, NodeId, Nodes, Nullable, RecordField};
 pub use schema::{SchemaError, WriterSchema};
 
 /// How deep values may be nested: Redshift follows 1000 levels in SUPER, and a hundred of our own frames fit any stack.

@@ -14,6 +14,29 @@ const DEFINITION_DEPTH_MAX: usize = 100;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct NodeId(u32);
 
+impl NodeId {
+    /// Its place among the nodes of its schema.
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Nodes of a schema that was not written in Avro's JSON.
+#[derive(Debug, Default)]
+pub(crate) struct Nodes(Vec<Node>);
+
+impl Nodes {
+    pub(crate) fn push(&mut self, node: Node) -> NodeId {
+        let id = NodeId(u32::try_from(self.0.len()).expect("invariant: a schema text has fewer than 2^32 types"));
+        self.0.push(node);
+        id
+    }
+
+    pub(crate) fn into_schema(self, root: NodeId) -> WriterSchema {
+        WriterSchema { nodes: self.0, root }
+    }
+}
+
 /// A schema as it was when a record was written.
 #[derive(Debug, Clone)]
 pub struct WriterSchema {
@@ -342,6 +365,11 @@ impl Builder {
 }
 
 impl Node {
+    /// A type without attributes.
+    pub(crate) fn of(kind: Kind) -> Node {
+        Node::new(kind, &Map::new())
+    }
+
     fn new(kind: Kind, object: &Map<String, Value>) -> Node {
         let owned = |name: &str| text(object, name).map(str::to_owned);
         let parameters = object

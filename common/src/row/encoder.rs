@@ -16,7 +16,8 @@ use crate::avro::{WriterSchema, frame};
 use crate::csv::Row;
 use crate::envelope::{self, Layout, Message, Part};
 use crate::ids::{Incarnation, Partition, SchemaId};
-use crate::plan::Plan;
+use crate::json::{Reader, Side};
+use crate::plan::{Column, Plan};
 
 /// Programs kept per lineage. A lineage that goes through more pairs of schemas than this compiles again.
 const PROGRAMS_MAX: usize = 64;
@@ -26,14 +27,18 @@ const META_ROOM: usize = 256;
 /// Turns the records of one lineage into rows.
 #[derive(Debug)]
 pub struct RowEncoder {
-    settings: Arc<Settings>,
+    pub(super) settings: Arc<Settings>,
     partition: Partition,
     plan: Option<Arc<Plan>>,
-    schemas: HashMap<SchemaId, Arc<WriterSchema>>,
+    pub(super) schemas: HashMap<SchemaId, Arc<WriterSchema>>,
     programs: Vec<Program>,
     /// The program of the record before, most likely of this one too.
     last: usize,
     hand: Hand,
+    /// Reads keys and values in JSON; none for Avro.
+    pub(super) json: Option<Box<Reader>>,
+    /// Names of the schemas that keys and values in JSON have, by their numbers; a number without one is of a registry.
+    pub(super) names: HashMap<u32, SchemaId>,
 }
 
 /// What a record is written with, apart from the programs that say how.
@@ -99,7 +104,7 @@ struct Envelope {
 }
 
 /// A key or value taken out of its frame.
-type Framed<'a> = Option<(u32, &'a [u8])>;
+pub(super) type Framed<'a> = Option<(u32, &'a [u8])>;
 
 /// Where the parts of a row lie in the buffer.
 struct Start {
@@ -132,6 +137,8 @@ impl RowEncoder {
         };
         let (schemas, programs) = (HashMap::new(), Vec::new());
         RowEncoder {
+            json: Reader::new(&settings).map(Box::new),
+            names: HashMap::new(),
             settings,
             partition,
             plan,
@@ -156,6 +163,10 @@ impl RowEncoder {
     /// Switches to another plan, after a cut.
     pub fn adopt(&mut self, plan: Arc<Plan>) {
         self.plan = Some(plan);
+        self.forget_programs();
+    }
+
+    pub(super) fn forget_programs(&mut self) {
         self.programs.clear();
         self.last = 0;
     }
@@ -242,14 +253,27 @@ impl RowEncoder {
     fn key_of(&mut self, record: &Record<'_>) -> Option<Vec<u8>> {
         let plan = self.plan.as_deref()?;
         let columns: Vec<_> = plan.key_columns().into_iter().cloned().collect();
-        let bytes = match (&self.settings.key, self.settings.envelope) {
+        let (part, bytes) = match (&self.settings.key, self.settings.envelope) {
             _ if columns.is_empty() => return Some(Vec::new()),
-            (KeySource::Record, _) => record.key?,
-            (KeySource::Columns(_), envelope::Kind::Plain | envelope::Kind::DebeziumFlat) => record.value?,
+            (KeySource::Record, _) => (Side::Key, record.key?),
+            (KeySource::Columns(_), envelope::Kind::Plain | envelope::Kind::DebeziumFlat) => {
+                (Side::Value, record.value?)
+            }
             _ => return None,
         };
-        let (id, datum) = frame::split(bytes).ok()?;
-        let schema = self.schemas.get(&SchemaId::confluent(id))?;
+        let mut json = self.json.take();
+        let split = match &mut json {
+            None => frame::split(bytes).ok(),
+            Some(json) => self.datum_of(json, part, bytes),
+        };
+        let keys = split.and_then(|(id, datum)| self.key_columns_of(columns, id, datum));
+        self.json = json;
+        keys
+    }
+
+    /// The key columns in a datum of a schema that has them.
+    fn key_columns_of(&mut self, columns: Vec<Column>, id: u32, datum: &[u8]) -> Option<Vec<u8>> {
+        let schema = self.schemas.get(&self.name(id))?;
         let fields = schema.fields(schema.root())?;
         let known = |source: &String| fields.iter().any(|field| field.name == *source);
         if !columns.iter().all(|column| known(&column.source)) {
@@ -263,7 +287,13 @@ impl RowEncoder {
 
     #[cold]
     fn explain(&self, record: &Record<'_>, (column, problem): Failed) -> EncodeError {
-        let column = column.and_then(|index| Some(self.plan.as_ref()?.columns.get(index)?.name.clone()));
+        let column = match column {
+            Some(index) => self
+                .plan
+                .as_ref()
+                .and_then(|plan| Some(plan.columns.get(index)?.name.clone())),
+            None => self.column_of(&problem),
+        };
         let rule = column.as_deref().map(|column| self.settings.bad_value(column));
         EncodeError {
             partition: self.partition,
@@ -276,14 +306,39 @@ impl RowEncoder {
 
     #[inline]
     fn try_encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>, stats: &mut Stats) -> Result<Outcome, Failed> {
+        if self.json.is_some() {
+            return self.encode_json(record, out, stats);
+        }
         let value = framed(record.value, "value")?;
-        let key = match (value, &self.settings.key) {
-            (None, _) if self.settings.envelope == envelope::Kind::Debezium => return Ok(Outcome::Skipped),
-            (None, _) if self.settings.tombstones == Tombstones::Skip => return Ok(Outcome::Skipped),
-            (None, KeySource::None) => return Ok(Outcome::Skipped),
-            (_, KeySource::Record) | (None, KeySource::Columns(_)) => framed(record.key, "key")?,
-            _ => None,
+        let key = match self.needs_key(value.is_some()) {
+            None => return Ok(Outcome::Skipped),
+            Some(true) => framed(record.key, "key")?,
+            Some(false) => None,
         };
+        self.encode_framed(record, value, key, out, stats)
+    }
+
+    /// Whether a record's key is read; `None` if the record makes no row, whatever its key.
+    #[inline]
+    pub(super) fn needs_key(&self, has_value: bool) -> Option<bool> {
+        match (has_value, &self.settings.key) {
+            (false, _) if self.settings.envelope == envelope::Kind::Debezium => None,
+            (false, _) if self.settings.tombstones == Tombstones::Skip => None,
+            (false, KeySource::None) => None,
+            (_, KeySource::Record) | (false, KeySource::Columns(_)) => Some(true),
+            _ => Some(false),
+        }
+    }
+
+    #[inline]
+    pub(super) fn encode_framed(
+        &mut self,
+        record: &Record<'_>,
+        value: Framed<'_>,
+        key: Framed<'_>,
+        out: &mut Vec<u8>,
+        stats: &mut Stats,
+    ) -> Result<Outcome, Failed> {
         if value.is_none() && key.is_none() {
             return match self.settings.key {
                 KeySource::Columns(_) => Err((None, Box::new(Problem::NoKey))),
@@ -367,17 +422,16 @@ impl RowEncoder {
     fn compile(&mut self, value_id: Option<u32>, key_id: Option<u32>) -> Result<Option<Outcome>, Failed> {
         let schema = |id: Option<u32>| match id {
             None => Ok(None),
-            Some(id) => self
-                .schemas
-                .get(&SchemaId::confluent(id))
-                .map(Some)
-                .ok_or(SchemaId::confluent(id)),
+            Some(id) => {
+                let name = self.name(id);
+                self.schemas.get(&name).map(Some).ok_or(name)
+            }
         };
         let (value, key) = match (schema(value_id), schema(key_id)) {
             (Ok(value), Ok(key)) => (value.cloned(), key.cloned()),
             (Err(missing), _) | (_, Err(missing)) => return Ok(Some(Outcome::NeedSchema(missing))),
         };
-        let named = SchemaId::confluent(value_id.or(key_id).unwrap_or_default());
+        let named = self.name(value_id.or(key_id).unwrap_or_default());
         let body = match (&value, self.settings.envelope) {
             (Some(schema), envelope::Kind::Debezium) => match Message::of(schema) {
                 Message::Other => Some(Body::Skipped),
@@ -511,7 +565,7 @@ fn is_keyed(plan: &Plan) -> bool {
 }
 
 /// A problem and the position of the column it concerns.
-type Failed = (Option<usize>, Box<Problem>);
+pub(super) type Failed = (Option<usize>, Box<Problem>);
 
 #[cold]
 fn broken((column, reason): Fault) -> Failed {

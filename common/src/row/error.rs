@@ -6,6 +6,7 @@ use super::Reason;
 use crate::avro::frame::FrameError;
 use crate::failure::Class;
 use crate::ids::{Offset, Partition, SchemaId};
+use crate::json::JsonError;
 use crate::table::ColumnType;
 
 /// A record that cannot become a row.
@@ -36,6 +37,14 @@ pub enum Problem {
         part: &'static str,
         /// Why.
         error: FrameError,
+    },
+    /// The key or value is not the JSON that it should be.
+    #[error("the {part} is not the JSON that it should be: {error}")]
+    Json {
+        /// `key` or `value`.
+        part: &'static str,
+        /// Why.
+        error: Box<JsonError>,
     },
     /// The schemas fit no plan.
     #[error("schema `{schema}` does not fit the table: {error}")]
@@ -144,6 +153,7 @@ impl Problem {
         match self {
             Problem::Value(reason) => reason.name(),
             Problem::Frame { .. } => "bad_frame",
+            Problem::Json { error, .. } => error.fault.name(),
             Problem::Plan { .. } => "schema_does_not_fit",
             Problem::NotDebezium { .. } => "not_debezium",
             Problem::Operation(_) => "unknown_operation",
@@ -179,6 +189,7 @@ impl EncodeError {
     pub fn hint(&self) -> &'static str {
         match &self.problem {
             Problem::Value(reason) => reason.hint(),
+            Problem::Json { error, .. } => error.fault.hint(),
             Problem::Frame { .. } => {
                 "the topic must hold Avro written by a serializer with a Confluent-compatible registry"
             }

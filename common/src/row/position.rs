@@ -13,8 +13,8 @@ use crate::avro::{NodeId, Nullable, WriterSchema};
 use crate::csv::Row;
 use crate::plan::Column;
 
-/// What the source of such a column begins with; no name in Avro has a dot.
-const PREFIX: &str = "source.";
+/// What the source of such a column begins with; no name in Avro has a dot, and in JSON none that begins so is a column.
+pub(super) const PREFIX: &str = "source.";
 
 /// The field of the envelope that holds the block.
 const BLOCK: &str = "source";

@@ -9,6 +9,7 @@ use super::bad_value::{BadValue, EVERY_COLUMN};
 use super::flat::PREFIX;
 use crate::csv;
 use crate::envelope::{self, DEBEZIUM_UNAVAILABLE_VALUE};
+use crate::json::{Declared, Undeclared};
 use crate::plan::hex;
 
 /// Version of the rules by which records become rows (protocol E4): raised whenever the same record would get other bytes.
@@ -25,6 +26,25 @@ pub enum KeySource {
     Columns(Vec<String>),
     /// The table has no key.
     None,
+}
+
+/// How keys and values are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Avro in the frame of a Confluent-compatible serializer, its schemas in a registry.
+    #[default]
+    Avro,
+    /// JSON as Kafka Connect's JsonConverter writes it with schemas.enable=true: every key and value with its schema.
+    ConnectJson,
+    /// JSON without a schema; the columns are declared.
+    Json,
+}
+
+impl Format {
+    fn is_default(&self) -> bool {
+        *self == Format::default()
+    }
 }
 
 /// What a record without a value does, in envelopes other than Debezium's own, whose tombstones only follow a delete.
@@ -69,6 +89,19 @@ pub struct Settings {
     /// What becomes of values that do not fit, by column; [`EVERY_COLUMN`] stands for those that are not named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub bad_values: BTreeMap<String, BadValue>,
+    /// How keys and values are written.
+    #[serde(default, skip_serializing_if = "Format::is_default")]
+    pub format: Format,
+    /// The columns of records without a schema.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<Declared>,
+    /// What becomes of fields that are not among them.
+    #[serde(default, skip_serializing_if = "is_refused")]
+    pub undeclared: Undeclared,
+}
+
+fn is_refused(undeclared: &Undeclared) -> bool {
+    *undeclared == Undeclared::Refuse
 }
 
 impl Default for Settings {
@@ -82,6 +115,9 @@ impl Default for Settings {
             tombstones: Tombstones::default(),
             flat_fields: Vec::new(),
             bad_values: BTreeMap::new(),
+            format: Format::default(),
+            columns: Vec::new(),
+            undeclared: Undeclared::default(),
         }
     }
 }
@@ -119,6 +155,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::DeclaredType;
 
     #[test]
     fn every_setting_changes_the_fingerprint() {
@@ -162,6 +199,25 @@ mod tests {
             },
             Settings {
                 bad_values: BTreeMap::from([("*".into(), BadValue::Null)]),
+                ..base.clone()
+            },
+            Settings {
+                format: Format::ConnectJson,
+                ..base.clone()
+            },
+            Settings {
+                format: Format::Json,
+                ..base.clone()
+            },
+            Settings {
+                columns: vec![Declared {
+                    field: "id".into(),
+                    ty: DeclaredType::BigInt,
+                }],
+                ..base.clone()
+            },
+            Settings {
+                undeclared: Undeclared::Ignore,
                 ..base.clone()
             },
         ];

@@ -193,6 +193,10 @@ impl Field {
             return Err(PlanError::NotARecord { part, found });
         };
         let field = |field: &crate::avro::RecordField| {
+            // In JSON a field may have any name; this is what columns of `source` are known by.
+            if field.name.starts_with(position::PREFIX) {
+                return Err(PlanError::Name(field.name.clone()));
+            }
             let (mapping, nullable) = mapping(schema, field.node);
             let default = match &field.default {
                 Some(value) if !value.is_null() => Some(default_text(schema, field.node, value, &field.name)?),

@@ -15,6 +15,8 @@ pub struct Stats {
     pub(super) unchanged: Vec<bool>,
     /// Ids of the writer schemas, each once.
     pub(super) schemas: Vec<u32>,
+    /// Names of those that are not of a registry.
+    names: BTreeMap<u32, SchemaId>,
     /// Those of the last row, noted already.
     last: (Option<u32>, Option<u32>),
 }
@@ -39,6 +41,11 @@ impl Stats {
         }
     }
 
+    /// Notes the name of a schema that is not of a registry.
+    pub(super) fn name(&mut self, id: u32, name: &SchemaId) {
+        self.names.entry(id).or_insert_with(|| name.clone());
+    }
+
     fn schema(&mut self, id: Option<u32>) {
         if let Some(id) = id
             && !self.schemas.contains(&id)
@@ -52,6 +59,7 @@ impl Stats {
         self.longest.clear();
         self.unchanged.clear();
         self.schemas.clear();
+        self.names.clear();
         self.last = (None, None);
     }
 
@@ -65,6 +73,7 @@ impl Stats {
             *mine |= *theirs;
         }
         other.schemas.iter().for_each(|&id| self.schema(Some(id)));
+        other.names.iter().for_each(|(id, name)| self.name(*id, name));
     }
 
     /// The longest text of each VARCHAR column in bytes, by name; columns without any text are left out.
@@ -88,6 +97,7 @@ impl Stats {
     pub fn schemas_seen(&self) -> Vec<SchemaId> {
         let mut ids = self.schemas.clone();
         ids.sort_unstable();
-        ids.into_iter().map(SchemaId::confluent).collect()
+        let name = |id| self.names.get(&id).cloned().unwrap_or_else(|| SchemaId::confluent(id));
+        ids.into_iter().map(name).collect()
     }
 }

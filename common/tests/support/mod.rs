@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub(crate) mod debezium;
+pub(crate) mod declared;
 pub(crate) mod odd;
 pub(crate) mod rendering;
 pub(crate) mod source;

@@ -9,7 +9,8 @@ use common::failure::Failure;
 use common::ids::{Incarnation, Offset, Partition};
 use common::plan::Plan;
 use runtime::config::Config;
-use runtime::registry::HttpRegistry;
+use runtime::port::Registry;
+use runtime::registry;
 use runtime::report::Error;
 use serde::Serialize;
 
@@ -132,12 +133,8 @@ pub(super) async fn set_aside(config: Config, settings: Settings, wish: Wish) ->
 }
 
 impl Desk {
-    fn registry(&self) -> Result<HttpRegistry, Failure> {
-        let config = self.config.registry.as_ref();
-        HttpRegistry::new(config.ok_or_else(|| {
-            Failure::stop("no registry is configured")
-                .hint("records are read again with their schemas: set [registry] url")
-        })?)
+    fn registry(&self) -> Result<Arc<dyn Registry>, Failure> {
+        registry::configured(self.config.registry.as_ref())
     }
 
     fn table(&self, topic: &str) -> Result<Table, Failure> {
@@ -232,7 +229,7 @@ impl Desk {
         println!("  value   {}", shown(kept.value.as_deref()));
         let registry = self.registry()?;
         let settings = Arc::new(self.config.topics.for_topic(&at.topic).rows());
-        let encoded = tried(&registry, std::slice::from_ref(&kept), &settings, plan).await?;
+        let encoded = tried(&*registry, std::slice::from_ref(&kept), &settings, plan).await?;
         match encoded.fates.first() {
             Some(Fate::Bad(error)) => println!("  now     {}\n  hint: {}", error.problem, error.hint()),
             Some(Fate::Rows) => {
@@ -254,7 +251,7 @@ impl Desk {
         let registry = self.registry()?;
         let settings = Arc::new(self.config.topics.for_topic(topic).rows());
         if apply {
-            let report = replay::replay(&self.shared, &registry, &table, &settings, unknown_keys).await?;
+            let report = replay::replay(&self.shared, &*registry, &table, &settings, unknown_keys).await?;
             for (kept, reason) in &report.left {
                 println!("left  [{}] {}: {reason}", kept.place.partition, kept.place.offset);
             }
@@ -267,7 +264,7 @@ impl Desk {
             return Ok(());
         }
         let (all, plan) = self.all(&table, true).await?;
-        let encoded = tried(&registry, &all, &settings, plan).await?;
+        let encoded = tried(&*registry, &all, &settings, plan).await?;
         for (kept, fate) in all.iter().zip(&encoded.fates) {
             let fate = match fate {
                 Fate::Rows if kept.key_known => "can be read now".to_owned(),

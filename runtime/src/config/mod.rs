@@ -31,7 +31,8 @@ mod units;
 
 pub use problem::{ConfigError, Problem};
 pub use topics::{
-    EnvelopeSetting, KeySetting, Mode, TombstoneSetting, TopicPattern, TopicRules, TopicSelection, TopicSettings,
+    EnvelopeSetting, FormatSetting, KeySetting, Mode, TombstoneSetting, TopicPattern, TopicRules, TopicSelection,
+    TopicSettings,
 };
 pub use units::Size;
 

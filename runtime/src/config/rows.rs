@@ -2,14 +2,16 @@
 //! what was set aside.
 
 use common::envelope;
-use common::row::{KeySource, Settings, Tombstones};
+use common::json::Undeclared;
+use common::row::{Format, KeySource, Settings, Tombstones};
 
-use super::topics::{EnvelopeSetting, KeySetting, TombstoneSetting, TopicSettings};
+use super::topics::{EnvelopeSetting, FormatSetting, KeySetting, TombstoneSetting, TopicSettings};
 
 impl TopicSettings {
     /// How the topic's records become rows.
     #[must_use]
     pub fn rows(&self) -> Settings {
+        let is_json = self.format == FormatSetting::Json;
         Settings {
             envelope: match self.envelope {
                 EnvelopeSetting::Debezium => envelope::Kind::Debezium,
@@ -21,6 +23,18 @@ impl TopicSettings {
                 TombstoneSetting::Skip => Tombstones::Skip,
             },
             flat_fields: self.flat_columns(),
+            format: match self.format {
+                FormatSetting::Avro => Format::Avro,
+                FormatSetting::ConnectJson => Format::ConnectJson,
+                FormatSetting::Json => Format::Json,
+            },
+            // A topic of another format may have inherited what says nothing of it.
+            columns: if is_json { self.columns.clone() } else { Vec::new() },
+            undeclared: if is_json {
+                self.undeclared
+            } else {
+                Undeclared::default()
+            },
             key: match &self.key {
                 KeySetting::Record => KeySource::Record,
                 KeySetting::None => KeySource::None,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use common::json::{Declared, Undeclared};
 use common::row::BadValue;
 use regex::Regex;
 
@@ -120,6 +121,17 @@ impl fmt::Display for TopicSelection {
     }
 }
 
+/// How keys and values are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FormatSetting {
+    /// Avro, its schemas in a registry.
+    Avro,
+    /// JSON, each key and value with its schema, as Kafka Connect's JsonConverter writes it with schemas.enable=true.
+    ConnectJson,
+    /// JSON without a schema.
+    Json,
+}
+
 /// Shape of a record's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EnvelopeSetting {
@@ -167,6 +179,12 @@ pub enum Mode {
 /// What holds for one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicSettings {
+    /// How keys and values are written.
+    pub format: FormatSetting,
+    /// The columns of JSON without a schema, in their order.
+    pub columns: Vec<Declared>,
+    /// What becomes of fields that are not among them.
+    pub undeclared: Undeclared,
     /// Shape of the value.
     pub envelope: EnvelopeSetting,
     /// Where the key comes from.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use common::failure::Failure;
-use runtime::config::{Config, S3SpoltConfig};
+use runtime::config::{Config, FormatSetting, S3SpoltConfig};
 use runtime::kafka::{Kafka, TopicRole};
 use runtime::readiness::Readiness;
 use runtime::registry::HttpRegistry;
@@ -33,10 +33,11 @@ impl Report {
 pub async fn check(config: &Config, own: &S3SpoltConfig) -> Result<(), Error> {
     let mut report = Report::default();
     let kafka = Kafka::new(&config.kafka, &own.group_id, &Readiness::default())?;
+    let mut reads_avro = true;
     match kafka.cluster_id().await {
         Ok(id) => {
             report.line("kafka", Ok(format!("cluster `{id}`")));
-            topics(&mut report, &kafka, config, own).await;
+            reads_avro = topics(&mut report, &kafka, config, own).await;
         }
         Err(failure) => report.line("kafka", Err(failure)),
     }
@@ -51,10 +52,11 @@ pub async fn check(config: &Config, own: &S3SpoltConfig) -> Result<(), Error> {
                 .map(|()| "answers".to_owned());
             report.line(&format!("registry `{}`", registry.url), answer);
         }
-        None => report.line(
+        None if reads_avro => report.line(
             "registry",
             Err(Failure::stop("is not configured").hint("Avro topics need registry.url")),
         ),
+        None => report.line("registry", Ok("none is configured, and no topic needs one".to_owned())),
     }
     if report.failed > 0 {
         Err(Error::Check(report.failed))
@@ -63,10 +65,14 @@ pub async fn check(config: &Config, own: &S3SpoltConfig) -> Result<(), Error> {
     }
 }
 
-async fn topics(report: &mut Report, kafka: &Kafka, config: &Config, own: &S3SpoltConfig) {
+/// Judges the topics that are meant; whether one of them may be in Avro.
+async fn topics(report: &mut Report, kafka: &Kafka, config: &Config, own: &S3SpoltConfig) -> bool {
     let known = match kafka.topics().await {
         Ok(known) => known,
-        Err(failure) => return report.line("topics", Err(failure)),
+        Err(failure) => {
+            report.line("topics", Err(failure));
+            return true;
+        }
     };
     for name in own
         .topics
@@ -80,6 +86,7 @@ async fn topics(report: &mut Report, kafka: &Kafka, config: &Config, own: &S3Spo
     if meant.is_empty() {
         report.line("topics", Err(Failure::retry("no topic matches s3_spolt.topics")));
     }
+    let mut reads_avro = meant.is_empty();
     for topic in meant {
         let found = kafka.check_topic(&topic.name, TopicRole::Upstream).await;
         let settings = found.and_then(|findings| match findings.as_slice() {
@@ -93,5 +100,8 @@ async fn topics(report: &mut Report, kafka: &Kafka, config: &Config, own: &S3Spo
             )),
         });
         report.line(&format!("topic `{}`", topic.name), settings);
+        let format = config.topics.for_topic(&topic.name).format;
+        reads_avro |= format == FormatSetting::Avro;
     }
+    reads_avro
 }

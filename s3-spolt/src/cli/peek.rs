@@ -11,8 +11,9 @@ use common::plan::{META_COLUMNS, hex};
 use common::row::{Outcome, Record, RowEncoder, Settings, Stats};
 use runtime::config::{Config, S3SpoltConfig};
 use runtime::kafka::Kafka;
+use runtime::port::Registry;
 use runtime::readiness::Readiness;
-use runtime::registry::{HttpRegistry, writer_schema};
+use runtime::registry::{self, writer_schema};
 
 use crate::driver::encode;
 use crate::driver::fetch::{Fetched, Fetcher};
@@ -53,7 +54,7 @@ pub async fn peek(
     count: usize,
 ) -> Result<(), Failure> {
     let kafka = Kafka::new(&config.kafka, &own.group_id, &Readiness::default())?;
-    let registry = config.registry.as_ref().map(HttpRegistry::new).transpose()?;
+    let registry = registry::configured(config.registry.as_ref())?;
     let mut fetcher = KafkaFetcher::new(&kafka, 1 << 20, Ends::default())?;
     fetcher.start(topic, partition, offset)?;
     let name = topic.to_owned();
@@ -99,7 +100,7 @@ fn fetch(fetcher: &mut KafkaFetcher, count: usize) -> Result<Vec<Kept>, Failure>
 }
 
 struct Shower {
-    registry: Option<HttpRegistry>,
+    registry: Arc<dyn Registry>,
     settings: Arc<Settings>,
     partition: Partition,
     schemas: BTreeMap<SchemaId, Arc<WriterSchema>>,
@@ -135,11 +136,7 @@ impl Shower {
                 Err(error) => return Err(encode::refusal(&error)),
                 Ok(Outcome::PlanGrows(plan)) => encoder.adopt(plan),
                 Ok(Outcome::NeedSchema(id)) => {
-                    let registry = self
-                        .registry
-                        .as_ref()
-                        .ok_or_else(|| Failure::halt("no registry is configured"))?;
-                    let schema = writer_schema(registry, &id).await?;
+                    let schema = writer_schema(&*self.registry, &id).await?;
                     self.schemas.insert(id.clone(), schema.clone());
                     encoder.add_schema(id, schema);
                 }

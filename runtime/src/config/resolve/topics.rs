@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use common::json::Undeclared;
 use common::row::BadValue;
 use toml::Value;
 
 use super::super::reader::{Field, Section};
 use super::super::topics::{
-    EnvelopeSetting, KeySetting, Mode, TombstoneSetting, TopicPattern, TopicRules, TopicSelection, TopicSettings,
+    EnvelopeSetting, FormatSetting, KeySetting, Mode, TombstoneSetting, TopicPattern, TopicRules, TopicSelection,
+    TopicSettings,
 };
 use super::choose::choice_from;
+use super::declared;
 
 /// Longest text column of Redshift, in bytes.
 const VARCHAR_MAX: u32 = 65_535;
@@ -31,6 +34,9 @@ fn written(mode: Mode) -> &'static str {
 
 pub(super) fn topic_rules(root: &Section<'_>) -> TopicRules {
     let builtin = TopicSettings {
+        format: FormatSetting::Avro,
+        columns: Vec::new(),
+        undeclared: Undeclared::Refuse,
         envelope: EnvelopeSetting::Debezium,
         key: KeySetting::Record,
         tombstones: TombstoneSetting::Delete,
@@ -75,6 +81,7 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
     let envelope = choice_from(section, "envelope", &envelopes, inherited.envelope);
     let key = key(section, &inherited.key);
     let (tombstones, flat_fields) = flattened(section, envelope, inherited);
+    let (format, columns, undeclared) = declared::format(section, inherited);
     let default = if key == KeySetting::None {
         Mode::Append
     } else {
@@ -92,6 +99,8 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
         let hint = "name a field of the value, or write envelope = \"debezium\"";
         section.wrong("order_by", "only a Debezium envelope has a `source`", hint);
     }
+    let is_json = format == FormatSetting::Json;
+    declared::check(section, is_json, &columns, &key, order_by.as_deref(), &flat_fields);
     let allow_expired_signals = section.or("allow_expired_signals", inherited.allow_expired_signals);
     let bad_records_max = section.or("bad_records_max", inherited.bad_records_max);
     let mut varchar = inherited.varchar.clone();
@@ -117,6 +126,9 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
         }
     }
     TopicSettings {
+        format,
+        columns,
+        undeclared,
         envelope,
         key,
         tombstones,

@@ -1,0 +1,207 @@
+//! Keys and values of one lineage as datums, each with the schema that it is of.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::error::{JsonError, JsonFault};
+use super::scan::Scanner;
+use super::transcode::Translation;
+use super::{connect, declared};
+use crate::avro::WriterSchema;
+use crate::ids::SchemaId;
+use crate::plan::hex;
+use crate::row::{Format, Settings};
+
+/// Embedded schemas kept per lineage; one that has more in turn reads them again.
+const KNOWN_MAX: usize = 16;
+/// The longest text of an embedded schema, in bytes.
+const SCHEMA_BYTES_MAX: usize = 1 << 20;
+/// A buffer beyond this is given back.
+const BUFFER_KEEP_BYTES: usize = 1 << 20;
+
+/// Which part of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Value,
+    Key,
+}
+
+/// A schema that was met.
+#[derive(Debug)]
+struct Known {
+    /// The text that it was read of; empty for a declared one.
+    text: Box<[u8]>,
+    /// A number of its own, never given again.
+    id: u32,
+    name: SchemaId,
+    translation: Arc<Translation>,
+}
+
+/// Reads the keys and values of one lineage.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    settings: Arc<Settings>,
+    /// Embedded schemas in the order in which they came; or the declared table's value and key.
+    known: Vec<Known>,
+    /// Where the last ones of value and key are in it.
+    last: [usize; 2],
+    next_id: u32,
+    datums: [Vec<u8>; 2],
+}
+
+impl Reader {
+    /// A reader of a topic in JSON; none for one in Avro.
+    pub(crate) fn new(settings: &Arc<Settings>) -> Option<Reader> {
+        let mut reader = Reader {
+            settings: Arc::clone(settings),
+            known: Vec::new(),
+            last: [0, 1],
+            next_id: 0,
+            datums: [Vec::new(), Vec::new()],
+        };
+        match settings.format {
+            Format::Avro => return None,
+            Format::ConnectJson => {}
+            Format::Json => {
+                let print = settings.fingerprint();
+                for (part, translation) in [("value", declared::value(settings)), ("key", declared::key(settings))] {
+                    let name = SchemaId(format!("declared:{part}:{print}"));
+                    reader.add(Box::default(), name, translation);
+                }
+            }
+        }
+        Some(reader)
+    }
+
+    fn add(&mut self, text: Box<[u8]>, name: SchemaId, translation: Translation) {
+        self.known.push(Known {
+            text,
+            id: self.next_id,
+            name,
+            translation: Arc::new(translation),
+        });
+        self.next_id += 1;
+    }
+
+    /// Turns a key or value into a datum, which [`Reader::datum`] then has; the number of its schema, none for null.
+    ///
+    /// # Errors
+    /// When it is no JSON of the topic's format, or no value of its schema.
+    pub(crate) fn read(&mut self, side: Side, bytes: &[u8]) -> Result<Option<u32>, JsonError> {
+        let mut datum = std::mem::take(&mut self.datums[side as usize]);
+        if datum.capacity() > BUFFER_KEEP_BYTES {
+            datum = Vec::new();
+        }
+        datum.clear();
+        let read = match self.settings.format {
+            Format::ConnectJson => self.embedded(side, bytes, &mut datum),
+            _ => self.declared(side, bytes, &mut datum),
+        };
+        self.datums[side as usize] = datum;
+        read
+    }
+
+    /// The datum that was read last.
+    pub(crate) fn datum(&self, side: Side) -> &[u8] {
+        &self.datums[side as usize]
+    }
+
+    /// The schema of what was read last: its number, its name and itself.
+    pub(crate) fn schema(&self, side: Side) -> Option<(u32, &SchemaId, &Arc<WriterSchema>)> {
+        let known = self.known.get(self.last[side as usize])?;
+        Some((known.id, &known.name, &known.translation.schema))
+    }
+
+    fn declared(&mut self, side: Side, bytes: &[u8], datum: &mut Vec<u8>) -> Result<Option<u32>, JsonError> {
+        let mut scanner = Scanner::new(bytes)?;
+        let known = &self.known[side as usize];
+        if scanner.null() {
+            scanner.end()?;
+            return Ok(None);
+        }
+        let unavailable = self.settings.unavailable_value.as_deref();
+        known.translation.write(&mut scanner, unavailable, datum)?;
+        scanner.end()?;
+        Ok(Some(known.id))
+    }
+
+    fn embedded(&mut self, side: Side, bytes: &[u8], datum: &mut Vec<u8>) -> Result<Option<u32>, JsonError> {
+        let mut scanner = Scanner::new(bytes)?;
+        let Some((schema, mut payload)) = halves(&mut scanner)? else {
+            return Ok(None);
+        };
+        if payload.null() {
+            return Ok(None);
+        }
+        let index = self.find(side, schema)?;
+        self.last[side as usize] = index;
+        let known = &self.known[index];
+        let unavailable = self.settings.unavailable_value.as_deref();
+        known.translation.write(&mut payload, unavailable, datum)?;
+        Ok(Some(known.id))
+    }
+
+    /// The schema of a text. Nearly always it is that of the record before, byte by byte.
+    fn find(&mut self, side: Side, text: &[u8]) -> Result<usize, JsonError> {
+        let last = self.last[side as usize];
+        if self.known.get(last).is_some_and(|known| *known.text == *text) {
+            return Ok(last);
+        }
+        if let Some(index) = self.known.iter().position(|known| *known.text == *text) {
+            return Ok(index);
+        }
+        if text == b"null" {
+            return Err(JsonFault::NoSchema.into());
+        }
+        if text.len() > SCHEMA_BYTES_MAX {
+            return Err(JsonFault::Schema(format!("it is longer than {SCHEMA_BYTES_MAX} bytes")).into());
+        }
+        let translation = connect::translation(text).map_err(JsonFault::Schema)?;
+        if self.known.len() >= KNOWN_MAX {
+            self.known.remove(0);
+            self.last = self.last.map(|index| index.wrapping_sub(1));
+        }
+        let digest = hex(&Sha256::digest(text)[..16]);
+        self.add(text.into(), SchemaId(format!("connect:{digest}")), translation);
+        Ok(self.known.len() - 1)
+    }
+}
+
+/// The text of the schema and where the payload begins, of `{"schema": ..., "payload": ...}`; none for null.
+fn halves<'t>(scanner: &mut Scanner<'t>) -> Result<Option<(&'t [u8], Scanner<'t>)>, JsonError> {
+    if scanner.null() {
+        scanner.end()?;
+        return Ok(None);
+    }
+    if scanner.peek() != Some(b'{') {
+        // What is no JSON at all is told as such.
+        scanner.pass()?;
+        return Err(JsonFault::NoSchema.into());
+    }
+    scanner.expect(b'{')?;
+    let (mut schema, mut payload) = (None, None);
+    scanner.items(b'}', |scanner| -> Result<(), JsonError> {
+        let key = scanner.string()?;
+        scanner.expect(b':')?;
+        scanner.peek();
+        let at = *scanner;
+        let text = scanner.pass()?;
+        let twice = if key.is("schema") {
+            schema.replace(text).is_some()
+        } else if key.is("payload") {
+            payload.replace(at).is_some()
+        } else {
+            return Err(JsonFault::NoSchema.into());
+        };
+        if twice {
+            return Err(JsonFault::DuplicateKey(key.text()?.into_owned()).into());
+        }
+        Ok(())
+    })?;
+    scanner.end()?;
+    match (schema, payload) {
+        (Some(schema), Some(payload)) => Ok(Some((schema, payload))),
+        _ => Err(JsonFault::NoSchema.into()),
+    }
+}
