@@ -359,8 +359,17 @@ fn what_is_no_record_of_the_format_is_refused() {
         r#"{"type":"struct","fields":[{"field":"a","type":"bytes","name":"org.apache.kafka.connect.data.Decimal"}]}"#,
         r#"{"type":"struct","fields":[{"field":"a","type":"bytes","default":7}]}"#,
     ] {
-        let (_, fault, _) = bench.fault(&format!(r#"{{"schema":{schema},"payload":{{}}}}"#));
-        assert!(matches!(fault, JsonFault::Schema(_)), "{schema}: {fault:?}");
+        let error = bench
+            .encode(None, Some(&format!(r#"{{"schema":{schema},"payload":{{}}}}"#)))
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("schema is not understood"),
+            "{schema}: {error}"
+        );
+        assert!(
+            !error.problem.is_of_the_record(),
+            "every record that has it is concerned"
+        );
     }
     let (_, fault, _) = bench.fault(&format!(r#"{{"schema":{},"payload":{{}}}}"#, "[".repeat(500)));
     assert_eq!(fault, JsonFault::Depth);
@@ -402,6 +411,41 @@ fn what_is_no_record_of_the_format_is_refused() {
         ),
         "{error}"
     );
+}
+
+/// A record that begins like the one before is read by a shorter way; what is said of it must be the same.
+#[test]
+fn what_is_said_of_a_record_does_not_depend_on_the_one_before() {
+    let fields = json!([field("i", "int32"), field("s", "string")]);
+    let schema = structure(&fields);
+    let good = with_schema(&fields, r#"{"i":1,"s":"x"}"#);
+    let odd = [
+        with_schema(&fields, r#"{"i":1,"s":"x"}"#) + " x",
+        with_schema(&fields, r#"{"i":1,"s":"x"},"payload":null"#),
+        with_schema(&fields, r#"{"i":1,"s":"x"},"schema":null"#),
+        with_schema(&fields, r#"{"i":1,"s":7}"#) + "]",
+        with_schema(&fields, r#"{"i":1,"s":7}"#),
+        with_schema(&fields, "null"),
+        with_schema(&fields, "nul"),
+        with_schema(&fields, ""),
+        format!(r#"{{"schema":{schema},"payload": {{"s":"y","i":2}} }}"#),
+        format!(r#"{{ "schema":{schema},"payload":{{"s":"y","i":2}}}}"#),
+        format!(r#"{{"payload":{{"s":"y","i":2}},"schema":{schema}}}"#),
+        format!(r#"{{"payload":null,"schema":{schema}}}"#),
+    ];
+    for value in &odd {
+        let alone = connect().encode(None, Some(value));
+        let mut bench = connect();
+        for _ in 0..2 {
+            bench.encode(None, Some(&good)).unwrap();
+            assert_eq!(
+                bench.encode(None, Some(value)).map_err(|error| error.problem),
+                alone.clone().map_err(|error| error.problem),
+                "{value}"
+            );
+        }
+        assert_eq!(bench.encode(None, Some(&good)).unwrap(), "c 1,\"x\"");
+    }
 }
 
 /// Schemas change in place, old and new ones in turn, more of them than are kept; plans only grow.

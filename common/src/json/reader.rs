@@ -32,6 +32,8 @@ pub(crate) enum Side {
 struct Known {
     /// The text that it was read of; empty for a declared one.
     text: Box<[u8]>,
+    /// All of a record that comes before its payload, where the schema is part of that.
+    head: Option<Box<[u8]>>,
     /// A number of its own, never given again.
     id: u32,
     name: SchemaId,
@@ -77,6 +79,7 @@ impl Reader {
     fn add(&mut self, text: Box<[u8]>, name: SchemaId, translation: Translation) {
         self.known.push(Known {
             text,
+            head: None,
             id: self.next_id,
             name,
             translation: Arc::new(translation),
@@ -128,18 +131,41 @@ impl Reader {
 
     fn embedded(&mut self, side: Side, bytes: &[u8], datum: &mut Vec<u8>) -> Result<Option<u32>, JsonError> {
         let mut scanner = Scanner::new(bytes)?;
-        let Some((schema, mut payload)) = halves(&mut scanner)? else {
+        if let Some(id) = self.like_the_last(side, bytes, scanner, datum) {
+            return Ok(Some(id));
+        }
+        datum.clear();
+        let Some(mut halves) = halves(&mut scanner)? else {
             return Ok(None);
         };
-        if payload.null() {
+        let head = &bytes[..halves.payload.at];
+        if halves.payload.null() {
             return Ok(None);
         }
-        let index = self.find(side, schema)?;
+        let index = self.find(side, halves.schema)?;
         self.last[side as usize] = index;
-        let known = &self.known[index];
+        let known = &mut self.known[index];
+        known.head = halves.schema_first.then(|| head.into());
         let unavailable = self.settings.unavailable_value.as_deref();
-        known.translation.write(&mut payload, unavailable, datum)?;
+        known.translation.write(&mut halves.payload, unavailable, datum)?;
         Ok(Some(known.id))
+    }
+
+    /// A record that begins like the one before has its schema, which then need not be read again. None if it does not, or if anything is
+    /// wrong with it: that is for the long way to say, so that what is said does not depend on what came before.
+    fn like_the_last(&self, side: Side, bytes: &[u8], scanner: Scanner<'_>, datum: &mut Vec<u8>) -> Option<u32> {
+        let known = self.known.get(self.last[side as usize])?;
+        let head = known.head.as_deref()?;
+        if !bytes.starts_with(head) {
+            return None;
+        }
+        let mut payload = scanner.moved_to(head.len());
+        if payload.peek() == Some(b'n') {
+            return None;
+        }
+        let unavailable = self.settings.unavailable_value.as_deref();
+        known.translation.write(&mut payload, unavailable, datum).ok()?;
+        (payload.eat(b'}') && payload.end().is_ok()).then_some(known.id)
     }
 
     /// The schema of a text. Nearly always it is that of the record before, byte by byte.
@@ -168,8 +194,17 @@ impl Reader {
     }
 }
 
-/// The text of the schema and where the payload begins, of `{"schema": ..., "payload": ...}`; none for null.
-fn halves<'t>(scanner: &mut Scanner<'t>) -> Result<Option<(&'t [u8], Scanner<'t>)>, JsonError> {
+/// What `{"schema": ..., "payload": ...}` consists of.
+struct Halves<'t> {
+    /// The text of the schema.
+    schema: &'t [u8],
+    /// Where the payload begins.
+    payload: Scanner<'t>,
+    schema_first: bool,
+}
+
+/// Finds both; none for null.
+fn halves<'t>(scanner: &mut Scanner<'t>) -> Result<Option<Halves<'t>>, JsonError> {
     if scanner.null() {
         scanner.end()?;
         return Ok(None);
@@ -181,6 +216,7 @@ fn halves<'t>(scanner: &mut Scanner<'t>) -> Result<Option<(&'t [u8], Scanner<'t>
     }
     scanner.expect(b'{')?;
     let (mut schema, mut payload) = (None, None);
+    let mut schema_first = false;
     scanner.items(b'}', |scanner| -> Result<(), JsonError> {
         let key = scanner.string()?;
         scanner.expect(b':')?;
@@ -188,6 +224,7 @@ fn halves<'t>(scanner: &mut Scanner<'t>) -> Result<Option<(&'t [u8], Scanner<'t>
         let at = *scanner;
         let text = scanner.pass()?;
         let twice = if key.is("schema") {
+            schema_first = payload.is_none();
             schema.replace(text).is_some()
         } else if key.is("payload") {
             payload.replace(at).is_some()
@@ -201,7 +238,11 @@ fn halves<'t>(scanner: &mut Scanner<'t>) -> Result<Option<(&'t [u8], Scanner<'t>
     })?;
     scanner.end()?;
     match (schema, payload) {
-        (Some(schema), Some(payload)) => Ok(Some((schema, payload))),
+        (Some(schema), Some(payload)) => Ok(Some(Halves {
+            schema,
+            payload,
+            schema_first,
+        })),
         _ => Err(JsonFault::NoSchema.into()),
     }
 }

@@ -6,7 +6,7 @@ use super::Reason;
 use crate::avro::frame::FrameError;
 use crate::failure::Class;
 use crate::ids::{Offset, Partition, SchemaId};
-use crate::json::JsonError;
+use crate::json::{JsonError, JsonFault};
 use crate::table::ColumnType;
 
 /// A record that cannot become a row.
@@ -167,7 +167,11 @@ impl Problem {
     /// Whether one record is at fault, so that it may be set aside. A schema that does not fit concerns every record that has it.
     #[must_use]
     pub fn is_of_the_record(&self) -> bool {
-        !matches!(self, Problem::Plan { .. } | Problem::NotDebezium { .. })
+        match self {
+            Problem::Plan { .. } | Problem::NotDebezium { .. } => false,
+            Problem::Json { error, .. } => !matches!(error.fault, JsonFault::Schema(_)),
+            _ => true,
+        }
     }
 }
 
