@@ -16,7 +16,7 @@ use crate::fake::dialect;
 use crate::group::Unit;
 use crate::host::{CLUSTER, PREFIX, TARGETS, group_of};
 use crate::schedule::Damage;
-use crate::workload::{APPENDED, KEYED, TOPICS};
+use crate::workload::{APPENDED, KEYED, TOPICS, signals_of};
 use crate::world::{EPOCH_MS, State};
 
 pub mod end;
@@ -323,8 +323,15 @@ fn added_waits(state: &mut State, target: &'static str, positions: &BTreeMap<Par
     // A lineage that began when the partition was there already knows nothing of an increase.
     let began_with = |partition: &Partition| {
         let of_topic = watch.claims.iter().filter(|((topic, _), _)| *topic == KEYED);
-        let geneses = of_topic.filter_map(|(_, claims)| claims.iter().find(|claim| claim.kind == Kind::Genesis));
-        let least = geneses.filter_map(|claim| claim.partitions).min();
+        let first = |claims: &[Claim]| claims.iter().find(|claim| claim.kind == Kind::Genesis)?.partitions;
+        let least = of_topic
+            .filter_map(|(unit, claims)| {
+                // Where the log lost its beginning, only what it says now can be known.
+                let lost = matches!(watch.damaged.get(unit), Some(Damage::SignalsLost(_)));
+                let present = lost.then(|| state.signals.claims(&signals_of(unit.0), unit.1));
+                present.and_then(|present| first(&present)).or_else(|| first(claims))
+            })
+            .min();
         least.is_none_or(|count| i64::from(count) > i64::from(partition.0))
     };
     // A checkpoint at the origin says that nothing is applied.

@@ -72,7 +72,15 @@ fn is_justified(state: &State, target: &'static str, unit: Unit, reason: &str) -
     watch.damaged.contains_key(&unit)
         || (watch.retained.contains(&unit) && reason.contains("records were deleted before they were read"))
         || (watch.added.contains(&unit) && unit.0 == KEYED && reason.contains("the partition was added"))
+        || (reason.contains("which have no order") && increase_is_forgotten(state, unit))
         || is_too_late(state, target, unit, reason)
+}
+
+/// Whether the log of a keyed topic that grew lost its beginning, and with it how many partitions there were: a key that moved then halts.
+fn increase_is_forgotten(state: &State, unit: Unit) -> bool {
+    let watch = &state.watch;
+    let lost = |(of, damage): (&Unit, &Damage)| of.0 == unit.0 && matches!(damage, Damage::SignalsLost(_));
+    unit.0 == KEYED && watch.added.iter().any(|added| added.0 == unit.0) && watch.damaged.iter().any(lost)
 }
 
 /// Rule 24: whether the target began, came back or was restored below a horizon, so that what it needs may be gone.
