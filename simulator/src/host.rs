@@ -66,11 +66,13 @@ pub struct Shape {
     pub collect_every_ms: u64,
     /// Age below which nothing is collected, milliseconds.
     pub retention_ms: i64,
+    /// What the tables of the keyed topic keep.
+    pub keyed: Mode,
 }
 
 impl Shape {
     /// Small limits, so that a short run has many objects and loads.
-    pub fn draw(dice: &mut Dice) -> Shape {
+    pub fn draw(dice: &mut Dice, keyed: Mode) -> Shape {
         let cut = Limits {
             rows: dice.between(3, 16),
             bytes: 1 << 20,
@@ -94,6 +96,7 @@ impl Shape {
             collects: dice.chance(85),
             collect_every_ms: dice.between(400, 4_000),
             retention_ms: i64::try_from(dice.below(2_500)).unwrap_or(0),
+            keyed,
         }
     }
 }
@@ -422,7 +425,7 @@ async fn loader(port: &Port, shape: Shape) -> Process {
     tokio::spawn(async move {
         while let Some(order) = told.recv().await {
             match order {
-                Order::Own(topic, _) => owner.own(table(topic)),
+                Order::Own(topic, _) => owner.own(table(topic, shape.keyed)),
                 Order::Disown(topic, _) => owner.disown(&signals_of(topic)),
             }
         }
@@ -432,7 +435,7 @@ async fn loader(port: &Port, shape: Shape) -> Process {
 
 /// The table of a topic, in every target.
 #[must_use]
-pub fn table(topic: &'static str) -> Table {
+pub fn table(topic: &'static str, keyed: Mode) -> Table {
     let (schema, name) = topic.split_once('.').unwrap_or(("shop", topic));
     Table {
         topic: topic.to_owned(),
@@ -444,7 +447,7 @@ pub fn table(topic: &'static str) -> Table {
             },
             state_schema: "spolt".into(),
             create_schemas: true,
-            mode: if topic == KEYED { Mode::Upsert } else { Mode::Append },
+            mode: if topic == KEYED { keyed } else { Mode::Append },
             varchar: std::collections::BTreeMap::new(),
             order_by: None,
         },

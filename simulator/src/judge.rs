@@ -253,7 +253,7 @@ fn wrongly_deleted(state: &State, unit: Unit, kind: Kind, end: Position) -> Opti
     })
 }
 
-/// A transaction was committed: I5, I7, and that the append table holds nothing twice (I4, first half).
+/// A transaction was committed: I5, I7, and that no table holds a change twice (I4, first half).
 pub fn committed(state: &mut State, target: &'static str, group: &'static str, by: &str) {
     let topic = if group == "appended" { APPENDED } else { KEYED };
     let Some(content) = state.warehouses[target].group(group).map(|group| &group.committed) else {
@@ -261,7 +261,7 @@ pub fn committed(state: &mut State, target: &'static str, group: &'static str, b
     };
     let positions = checkpoints(content, group);
     let plan = plan_id(content, group);
-    let doubled = (group == "appended").then(|| doubled(content)).flatten();
+    let doubled = doubled(content, topic);
     let line: Vec<String> = positions
         .iter()
         .map(|(partition, checkpoint)| format!("p{partition}={}", checkpoint.position))
@@ -417,10 +417,12 @@ fn plan_id(content: &Connection, group: &str) -> Option<String> {
     ask(content, &sql).first()?.first()?.clone()
 }
 
-fn doubled(content: &Connection) -> Option<String> {
-    let sql = "SELECT \"_kafka_partition\", \"_kafka_incarnation\", \"_kafka_offset\", \"_kafka_seq\", COUNT(*) FROM \"shop.appended\" \
-               GROUP BY 1, 2, 3, 4 HAVING COUNT(*) > 1 ORDER BY 1, 2, 3, 4";
-    let rows = ask(content, sql);
+fn doubled(content: &Connection, topic: &str) -> Option<String> {
+    let sql = format!(
+        "SELECT \"_kafka_partition\", \"_kafka_incarnation\", \"_kafka_offset\", \"_kafka_seq\", COUNT(*) FROM \"{topic}\" \
+         GROUP BY 1, 2, 3, 4 HAVING COUNT(*) > 1 ORDER BY 1, 2, 3, 4"
+    );
+    let rows = ask(content, &sql);
     let row = rows.first()?;
     let (partition, offset, times) = (number(row, 0), number(row, 2), number(row, 4));
     Some(format!(

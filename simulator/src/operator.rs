@@ -9,6 +9,7 @@ use redshift_spolt::driver::accept::{barriers, record};
 use redshift_spolt::driver::load::{connecting, look};
 use redshift_spolt::driver::unregister::{end, registered};
 use redshift_spolt::load::growth::propose;
+use redshift_spolt::load::mode::Mode;
 use runtime::port::{SignalLog, Upstream, Warehouse};
 use runtime::progress;
 use s3_spolt::collect::{Collector, Rules, Source};
@@ -154,7 +155,8 @@ async fn operate(port: &Port, topic: &'static str, wish: Wish, force: bool) -> R
 
 /// `redshift-spolt accept-partitions --apply` for the keyed topic.
 async fn accept(port: &Port) -> Result<String, Failure> {
-    let table = table(KEYED);
+    // Of the mode nothing is asked here.
+    let table = table(KEYED, Mode::Upsert);
     judge::accepts(&mut port.world.state(), &port.name);
     let mut session = port.connect().await.map_err(|failure| connecting(&failure))?;
     let state = look(&mut *session, &table.target).await?;

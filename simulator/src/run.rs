@@ -139,7 +139,7 @@ pub fn run(schedule: &Schedule) -> io::Result<Outcome> {
 impl<'a> Run<'a> {
     fn begin(schedule: &'a Schedule) -> io::Result<Run<'a>> {
         let mut dice = Dice::new(schedule.seed, Stream::Shape);
-        let shape = Shape::draw(&mut dice);
+        let shape = Shape::draw(&mut dice, schedule.keyed);
         let world = World::new(schedule.seed);
         let partitions = usize::try_from(dice.between(1, 3)).unwrap_or(1);
         let mut units: Vec<Unit> = Vec::new();

@@ -4,6 +4,7 @@ use std::fmt;
 
 use common::ids::Partition;
 use common::mutant::Mutant;
+use redshift_spolt::load::mode::Mode;
 
 use crate::dice::{Dice, Stream};
 
@@ -227,6 +228,8 @@ pub struct Schedule {
     pub expects_second: bool,
     /// Somebody looks at what stands still, and runs the command that mends it.
     pub attended: bool,
+    /// What the tables of the keyed topic keep.
+    pub keyed: Mode,
     /// Faults in the order of their times.
     pub steps: Vec<Step>,
 }
@@ -273,14 +276,24 @@ impl Schedule {
             records,
             expects_second: targets.chance(50),
             attended: targets.chance(65),
+            // Not by dice, so that the schedules of the seeds stay what they are.
+            keyed: match seed % 4 {
+                2 => Mode::SoftDelete,
+                3 => Mode::History,
+                _ => Mode::Upsert,
+            },
             steps,
         }
     }
 
-    /// The schedule of a seed for a mutant: the log is damaged from outside where only that shows the mutant (G2).
+    /// The schedule of a seed for a mutant: the log is damaged from outside where only that shows the mutant (G2). Mutants are about what is
+    /// applied, and shown by upsert tables.
     #[must_use]
     pub fn for_mutant(seed: u64, mutant: Mutant) -> Schedule {
-        let mut schedule = Schedule::of(seed);
+        let mut schedule = Schedule {
+            keyed: Mode::Upsert,
+            ..Schedule::of(seed)
+        };
         if matches!(
             mutant,
             Mutant::NoContinuity | Mutant::NoContinuityNoTrim | Mutant::PipelinedSignalsNoContinuity

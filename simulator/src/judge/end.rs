@@ -7,6 +7,8 @@ use common::chain::Position;
 use common::claim::{Claim, Kind, fingerprint};
 use common::ids::{Incarnation, Offset, Partition};
 use common::invariants::{self, Violation};
+use redshift_spolt::load::evolve::Present;
+use redshift_spolt::load::mode::Mode;
 use rusqlite::Connection;
 
 use super::story::{self, Stretch, below, is_rewritten, present_life, records};
@@ -380,6 +382,7 @@ fn keyed_holds(state: &State, target: &'static str) -> Result<(), Violation> {
         return Ok(());
     };
     let mut last: BTreeMap<i64, Change<'_>> = BTreeMap::new();
+    let mut brought: BTreeMap<i64, usize> = BTreeMap::new();
     let mut unknown: BTreeSet<i64> = BTreeSet::new();
     for unit in all_units(state).into_iter().filter(|unit| unit.0 == KEYED) {
         if is_rewritten(state, unit) {
@@ -397,6 +400,7 @@ fn keyed_holds(state: &State, target: &'static str) -> Result<(), Violation> {
         for stretch in below(&story::of(state, unit), *at) {
             for record in records(state, unit, &stretch) {
                 for (seq, id, row) in record.change.rows() {
+                    *brought.entry(id).or_default() += usize::from(row.is_some());
                     let origin = (id, unit.1, stretch.incarnation);
                     let change = ((record.serial, seq), (origin, record.offset, seq), row);
                     if last.get(&id).is_none_or(|known| known.0 < change.0) {
@@ -407,13 +411,25 @@ fn keyed_holds(state: &State, target: &'static str) -> Result<(), Violation> {
         }
     }
     last.retain(|id, _| !unknown.contains(id));
+    brought.retain(|id, _| !unknown.contains(id));
+    let holds = match Mode::shown_by(&columns(content)) {
+        Mode::SoftDelete => {
+            marked(content, &last, &unknown)?;
+            "\"_kafka_deleted\" = 0"
+        }
+        Mode::History => {
+            every_change(content, &brought, &unknown)?;
+            "\"_kafka_is_current\" = 1"
+        }
+        _ => "1 = 1",
+    };
     let wide = has_extra(content, "shop.keyed");
     let extra = if wide { "\"extra\"" } else { "NULL" };
     let mut rows = ask(
         content,
         &format!(
             "SELECT \"id\", \"_kafka_partition\", \"_kafka_incarnation\", \"_kafka_offset\", \"_kafka_seq\", \"name\", \"n\", {extra} \
-             FROM \"shop.keyed\" ORDER BY 1"
+             FROM \"shop.keyed\" WHERE {holds} ORDER BY 1"
         ),
     );
     rows.retain(|row| !unknown.contains(&number(row, 0)));
@@ -432,6 +448,58 @@ fn keyed_holds(state: &State, target: &'static str) -> Result<(), Violation> {
         Some(numbers.into_iter().map(Some).chain([extra_of(row, wide)]).collect())
     });
     differs("the keyed table", &expected.collect(), &rows)
+}
+
+/// What the keyed table has by name; its mode shows in it.
+fn columns(content: &Connection) -> Vec<Present> {
+    let present = |row: Vec<Option<String>>| Present {
+        name: row.into_iter().next().flatten().unwrap_or_default(),
+        ty: String::new(),
+        width: None,
+        precision: None,
+        scale: None,
+        nullable: true,
+    };
+    let names = ask(content, "SELECT name FROM pragma_table_info('shop.keyed')");
+    names.into_iter().map(present).collect()
+}
+
+/// A table of soft deletes has a row for every key that the source deleted, whose last writer is the delete.
+fn marked(content: &Connection, last: &BTreeMap<i64, Change<'_>>, unknown: &BTreeSet<i64>) -> Result<(), Violation> {
+    let mut found = ask(
+        content,
+        "SELECT \"id\", \"_kafka_partition\", \"_kafka_incarnation\", \"_kafka_offset\", \"_kafka_seq\" FROM \"shop.keyed\" \
+         WHERE \"_kafka_deleted\" = 1 ORDER BY 1",
+    );
+    found.retain(|row| !unknown.contains(&number(row, 0)));
+    let deleted = last.values().filter(|(.., row)| row.is_none());
+    let expected = deleted.map(|(_, (origin, offset, seq), _)| {
+        let numbers = [
+            origin.0.to_string(),
+            origin.1.to_string(),
+            origin.2.to_string(),
+            offset.to_string(),
+            seq.to_string(),
+        ];
+        numbers.into_iter().map(Some).collect()
+    });
+    differs("the deleted rows of the keyed table", &expected.collect(), &found)
+}
+
+/// A history has a row for every change that brought one.
+fn every_change(
+    content: &Connection,
+    brought: &BTreeMap<i64, usize>,
+    unknown: &BTreeSet<i64>,
+) -> Result<(), Violation> {
+    let mut found = ask(
+        content,
+        "SELECT \"id\", COUNT(*) FROM \"shop.keyed\" GROUP BY 1 ORDER BY 1",
+    );
+    found.retain(|row| !unknown.contains(&number(row, 0)));
+    let counted = brought.iter().filter(|(_, count)| **count > 0);
+    let expected = counted.map(|(id, count)| vec![Some(id.to_string()), Some(count.to_string())]);
+    differs("the history of the keyed table", &expected.collect(), &found)
 }
 
 fn keyed_order(rows: &Rows, last: &BTreeMap<i64, Change<'_>>) -> Result<(), Violation> {
