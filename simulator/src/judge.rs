@@ -328,8 +328,11 @@ fn added_waits(state: &mut State, target: &'static str, positions: &BTreeMap<Par
             .filter_map(|(unit, claims)| {
                 // Where the log lost its beginning, only what it says now can be known.
                 let lost = matches!(watch.damaged.get(unit), Some(Damage::SignalsLost(_)));
-                let present = lost.then(|| state.signals.claims(&signals_of(unit.0), unit.1));
-                present.and_then(|present| first(&present)).or_else(|| first(claims))
+                if lost {
+                    first(&state.signals.claims(&signals_of(unit.0), unit.1))
+                } else {
+                    first(claims)
+                }
             })
             .min();
         least.is_none_or(|count| i64::from(count) > i64::from(partition.0))

@@ -92,7 +92,8 @@ async fn reset(port: &Port, topic: &'static str, partition: Option<Partition>) -
     let cut = |partition| {
         let state = port.world.state();
         let log = state.upstream.log(topic, partition)?;
-        log.truncated_at.last().map(|offset| At::Offset(*offset))
+        let cut = log.truncated_at.last()?;
+        Some(At::Offset((*cut).max(log.start)))
     };
     let wish = Wish::Reset {
         partitions: partition.into_iter().collect(),

@@ -573,7 +573,8 @@ fn retention(state: &mut State) {
     let claims = state.signals.claims(&signals_of(topic), partition);
     let claimed = claims.iter().map(|claim| claim.next.0).max().unwrap_or(0);
     if let Some(log) = state.upstream.log_mut(topic, partition) {
-        log.start = log.start.max(common::ids::Offset(claimed / 2));
+        // What was claimed may be of an earlier life of the topic, and of more records.
+        log.start = log.start.max(common::ids::Offset(claimed / 2)).min(log.stable());
         state.watch.retained.insert((topic, partition));
     }
 }

@@ -193,10 +193,14 @@ impl Row {
         self.at += bytes;
     }
 
-    /// Shortest text that reads back as the same number.
+    /// Shortest text that reads back as the same number. Of the largest one that is a little more than it, which a reader that takes it for a
+    /// double first finds out of range, as PostgreSQL 8 does: it is written with the digits of a double.
     pub(crate) fn float(&mut self, value: f32) -> Result<(), Reason> {
         if !value.is_finite() {
             return Err(Reason::NotFinite);
+        }
+        if value.abs() >= f32::MAX {
+            return self.double(value.into());
         }
         let mut buffer = ryu::Buffer::new();
         self.raw(buffer.format_finite(value).as_bytes());
@@ -333,8 +337,10 @@ mod tests {
         let mut row = row();
         row.double(0.1).unwrap();
         row.byte(b' ');
-        row.float(3.402_823_5e38).unwrap();
-        assert_eq!(row.written(), b"0.1 3.4028235e38");
+        row.float(3.402_823e38).unwrap();
+        row.byte(b' ');
+        row.float(-f32::MAX).unwrap();
+        assert_eq!(row.written(), b"0.1 3.402823e38 -3.4028234663852886e38");
         assert_eq!(row.double(f64::NAN), Err(Reason::NotFinite));
         assert_eq!(row.float(f32::NEG_INFINITY), Err(Reason::NotFinite));
     }

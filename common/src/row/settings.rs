@@ -13,7 +13,8 @@ use crate::json::{Declared, Undeclared};
 use crate::plan::hex;
 
 /// Version of the rules by which records become rows (protocol E4): raised whenever the same record would get other bytes.
-pub const DECODER_VERSION: u32 = 1;
+/// 2: the largest REAL has the digits of a double.
+pub const DECODER_VERSION: u32 = 2;
 
 /// Where the key columns of a table come from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]

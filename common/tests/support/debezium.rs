@@ -252,6 +252,10 @@ fn text(ty: &Value, value: &Value) -> Option<String> {
             point(&digits.to_string(), value["scale"].as_u64().unwrap() as usize)
         }
         "Json" => compact(value.as_str().unwrap()),
+        // The largest one has the digits of a double.
+        _ if ty == "float" && (value.as_f64().unwrap() as f32).abs() >= f32::MAX => ryu::Buffer::new()
+            .format(f64::from(value.as_f64().unwrap() as f32))
+            .to_owned(),
         _ if ty == "float" => ryu::Buffer::new().format(value.as_f64().unwrap() as f32).to_owned(),
         _ => plain(value),
     })

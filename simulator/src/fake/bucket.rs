@@ -34,6 +34,8 @@ struct Object {
 #[derive(Debug, Default)]
 pub struct Bucket {
     objects: BTreeMap<String, Object>,
+    /// When each was put first: a PUT that lands once more after a deletion makes it no younger.
+    first_ms: BTreeMap<String, i64>,
 }
 
 impl Bucket {
@@ -75,6 +77,11 @@ fn put(state: &mut State, object: PutObject, by: &str) -> Put {
         metadata: object.metadata.into_iter().collect(),
         modified_ms: EPOCH_MS + i64::try_from(state.now).unwrap_or(0),
     };
+    state
+        .bucket
+        .first_ms
+        .entry(object.key.clone())
+        .or_insert(kept.modified_ms);
     state.bucket.objects.insert(object.key, kept);
     Put::Created
 }
@@ -127,7 +134,8 @@ impl ObjectStore for Port {
                 };
                 state.note(format_args!("s3 deletes {key} for {by}"));
                 // Whose clock is wrong knows no age.
-                crate::judge::deleted(state, &key, &object.body, honest.then_some(object.modified_ms));
+                let first_ms = state.bucket.first_ms.get(&key).copied().unwrap_or(object.modified_ms);
+                crate::judge::deleted(state, &key, &object.body, honest.then_some(first_ms));
             }
         });
         answered(reply.await, "delete objects").map(|()| Vec::new())
