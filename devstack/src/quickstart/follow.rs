@@ -248,8 +248,8 @@ impl Follower {
                 )
             };
             if message.topic() == PROGRESS {
-                let progress: Progress = serde_json::from_slice(value).with_context(bad)?;
-                if progress.target == self.target {
+                let progress = progress_in(value).with_context(bad)?;
+                if let Some(progress) = progress.filter(|progress| progress.target == self.target) {
                     self.seen.progress(progress);
                 }
             } else {
@@ -272,6 +272,15 @@ impl Follower {
     }
 }
 
+/// What a message of the progress topic says of progress; registrations of targets say nothing of it.
+fn progress_in(message: &[u8]) -> serde_json::Result<Option<Progress>> {
+    let value: serde_json::Value = serde_json::from_slice(message)?;
+    match value.get("kind").and_then(serde_json::Value::as_str) {
+        None | Some("progress") => serde_json::from_value(value).map(Some),
+        Some(_) => Ok(None),
+    }
+}
+
 /// Default name of a topic's signal topic.
 fn signals(topic: &str) -> String {
     format!("spolt.signals.{topic}")
@@ -291,6 +300,15 @@ mod tests {
             committed_at_ms: next * 10,
             load: Some(load),
         }
+    }
+
+    #[test]
+    fn registrations_on_the_progress_topic_are_passed_over() {
+        let pin = br#"{"kind":"pin","target":"t","table":"s.t","topic":"x","positions":[],"at_ms":1}"#;
+        assert!(progress_in(pin).unwrap().is_none());
+        let moved = br#"{"kind":"progress","target":"t","table":"s.t","topic":"x","incarnation":0,"partition":1,"next":5,"committed_at_ms":50,"load":1}"#;
+        assert_eq!(progress_in(moved).unwrap().unwrap().next, 5);
+        assert!(progress_in(b"{").is_err());
     }
 
     #[test]

@@ -40,9 +40,11 @@ const IGNORED: &[&str] = &[
 ];
 
 /// What a session begins with: snapshots as in Redshift, literals with backslashes, a PostgreSQL that notices when the stand-in has gone, and
-/// memory for the sorts and joins of a merge, which PostgreSQL's default of 4 MB would put on disk.
+/// memory for the sorts and joins of a merge, which PostgreSQL's default of 4 MB would put on disk. Equal keys are joined by hash or merge, as
+/// Redshift does: of a stage that nobody has analysed PostgreSQL believes that it is small, and would look its rows up one by one in the target.
 const SETTINGS: &str = "SET default_transaction_isolation = 'repeatable read'; SET standard_conforming_strings = off; SET escape_string_warning = off; \
-    SET backslash_quote = on; SET timezone = 'UTC'; SET client_connection_check_interval = '500ms'; SET extra_float_digits = 0; SET jit = off; SET work_mem = '64MB'; SET bytea_output = 'hex'";
+    SET backslash_quote = on; SET timezone = 'UTC'; SET client_connection_check_interval = '500ms'; SET extra_float_digits = 0; SET jit = off; SET work_mem = '64MB'; SET bytea_output = 'hex'; \
+    SET enable_nestloop = off";
 
 type Started = (OwnedWriteHalf, Backend, SessionInfo);
 
