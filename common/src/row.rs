@@ -10,6 +10,7 @@
 //! | `row/from_json.rs` | records in JSON as datums, and then as all others |
 //! | `row/hot.rs` | the walk over integers, short texts, booleans and nulls |
 //! | `row/encoder.rs` | [`RowEncoder`]: the walk of a record, one per lineage |
+//! | `row/encoder/keep.rs` | what is kept of a record that has no row, or had a value replaced |
 //! | `row/aside.rs` | records that became no rows, as lines of an object of their own |
 //! | `row/bad_value.rs` | what becomes of a value that its column cannot hold |
 //! | `row/stats.rs` | [`Stats`]: what a claim says about the columns of its object |

@@ -1,23 +1,24 @@
 //! The walk of a record: frame, envelope, rows.
 
+mod keep;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::aside::{self, AMENDED, Line, OPEN};
 use super::error::{EncodeError, Problem};
 use super::flat::{Change, Flat};
 use super::position::{Position, is_position};
 use super::program::{Fault, Fields, Pen, Positions, RowProgram, Wanted};
 use super::shape::{RecordOf, Shape};
-use super::{Amended, BadValue, KeySource, Outcome, Reason, Record, Settings, Stats, Tombstones};
+use super::{BadValue, KeySource, Outcome, Reason, Record, Settings, Stats, Tombstones};
 use crate::avro::datum::{Cursor, Skip};
 use crate::avro::field::Scratch;
 use crate::avro::{WriterSchema, frame};
 use crate::csv::Row;
 use crate::envelope::{self, Layout, Message, Part};
 use crate::ids::{Incarnation, Partition, SchemaId};
-use crate::json::{Reader, Side};
-use crate::plan::{Column, Plan};
+use crate::json::Reader;
+use crate::plan::Plan;
 
 /// Programs kept per lineage. A lineage that goes through more pairs of schemas than this compiles again.
 const PROGRAMS_MAX: usize = 64;
@@ -186,103 +187,6 @@ impl RowEncoder {
             Ok(outcome) => Ok(outcome),
             Err(failed) => Err(self.explain(record, failed)),
         }
-    }
-
-    /// Appends what is kept of a record that [`RowEncoder::encode`] refused: lines of [`super::ASIDE_COLUMNS`] and the plan's key columns
-    /// (protocol rule 27). How many lines.
-    #[cold]
-    pub fn set_aside(&mut self, record: &Record<'_>, error: &EncodeError, out: &mut Vec<u8>) -> u64 {
-        self.keep(record, error, OPEN, out)
-    }
-
-    fn keep(&mut self, record: &Record<'_>, error: &EncodeError, status: &'static str, out: &mut Vec<u8>) -> u64 {
-        let columns = self.plan.as_deref().map_or(0, |plan| plan.key_columns().len());
-        let keys = self.key_of(record);
-        let keys = keys.unwrap_or_else(|| aside::no_keys(columns, &self.settings.null_marker));
-        let hand = &mut self.hand;
-        hand.row.clear();
-        hand.row.reserve(META_ROOM);
-        hand.second.write(record.timestamp_ms, &mut hand.row);
-        let origin = String::from_utf8_lossy(&hand.origin);
-        let line = Line {
-            settings: &self.settings,
-            status,
-            origin: origin.trim_start_matches("\"?\",").trim_end_matches(','),
-            time: hand.row.written(),
-            keys: &keys,
-        };
-        line.write(record, error, out)
-    }
-
-    /// Whether values of the record that was encoded last were replaced.
-    #[must_use]
-    #[inline]
-    pub fn has_amended(&self) -> bool {
-        !self.hand.amended.is_empty()
-    }
-
-    /// The values of the record that was encoded last which were replaced by the rules of their columns.
-    #[must_use]
-    #[cold]
-    pub fn amended(&self) -> Vec<Amended> {
-        let columns = self.plan.as_deref().map_or(&[][..], |plan| &plan.columns);
-        let amended = self.hand.amended.iter().filter_map(|&(column, reason, by)| {
-            Some(Amended {
-                column: columns.get(column)?.name.clone(),
-                reason,
-                by,
-            })
-        });
-        amended.collect()
-    }
-
-    /// Appends what is kept of such a value: the record as it was. How many lines.
-    #[cold]
-    pub fn keep_amended(&mut self, record: &Record<'_>, amended: &Amended, out: &mut Vec<u8>) -> u64 {
-        let error = EncodeError {
-            partition: self.partition,
-            offset: record.offset,
-            column: Some(amended.column.clone()),
-            problem: Problem::Value(amended.reason),
-            halts: false,
-        };
-        self.keep(record, &error, AMENDED, out)
-    }
-
-    /// The key columns of a record as they stand at the end of a line, if they can be read without the rest.
-    fn key_of(&mut self, record: &Record<'_>) -> Option<Vec<u8>> {
-        let plan = self.plan.as_deref()?;
-        let columns: Vec<_> = plan.key_columns().into_iter().cloned().collect();
-        let (part, bytes) = match (&self.settings.key, self.settings.envelope) {
-            _ if columns.is_empty() => return Some(Vec::new()),
-            (KeySource::Record, _) => (Side::Key, record.key?),
-            (KeySource::Columns(_), envelope::Kind::Plain | envelope::Kind::DebeziumFlat) => {
-                (Side::Value, record.value?)
-            }
-            _ => return None,
-        };
-        let mut json = self.json.take();
-        let split = match &mut json {
-            None => frame::split(bytes).ok(),
-            Some(json) => self.datum_of(json, part, bytes),
-        };
-        let keys = split.and_then(|(id, datum)| self.key_columns_of(columns, id, datum));
-        self.json = json;
-        keys
-    }
-
-    /// The key columns in a datum of a schema that has them.
-    fn key_columns_of(&mut self, columns: Vec<Column>, id: u32, datum: &[u8]) -> Option<Vec<u8>> {
-        let schema = self.schemas.get(&self.name(id))?;
-        let fields = schema.fields(schema.root())?;
-        let known = |source: &String| fields.iter().any(|field| field.name == *source);
-        if !columns.iter().all(|column| known(&column.source)) {
-            return None;
-        }
-        let fields = Fields::new(schema.clone(), schema.root());
-        let keys = Plan { columns };
-        let program = RowProgram::compile(&keys, Some(fields), None, Wanted::Key, &self.settings.null_marker);
-        self.hand.write_key(&program, datum)
     }
 
     #[cold]
@@ -619,28 +523,7 @@ impl Hand {
             .reserve(META_ROOM + program.room() + 2 * (value.bytes.len() + key.len()));
         let start = self.write_meta(op, seq, record);
         self.marks.clear();
-        let Hand {
-            row,
-            scratch,
-            positions,
-            marks,
-            amended,
-            place,
-            ..
-        } = self;
-        program.write(
-            value,
-            key,
-            &mut Pen {
-                row,
-                scratch,
-                positions,
-                place: place.written(),
-                stats,
-                marks,
-                amended,
-            },
-        )?;
+        program.write(value, key, &mut self.pen(stats))?;
         if !self.marks.is_empty() {
             self.write_marks(&start, plan);
         }
@@ -648,30 +531,18 @@ impl Hand {
         Ok(start)
     }
 
-    /// The key columns alone, for a record that has no row.
-    fn write_key(&mut self, program: &RowProgram, datum: &[u8]) -> Option<Vec<u8>> {
-        self.row.clear();
-        self.row.reserve(program.room() + 2 * datum.len());
-        self.marks.clear();
-        let Hand {
-            row,
-            scratch,
-            positions,
-            marks,
-            amended,
-            ..
-        } = self;
-        let mut pen = Pen {
-            row,
-            scratch,
-            positions,
-            place: &[],
-            stats: &mut Stats::default(),
-            marks,
-            amended,
-        };
-        let written = program.write(&mut Cursor::new(datum), &[], &mut pen);
-        written.ok().map(|()| aside::keys_of(&self.row))
+    /// What a row is written with.
+    #[inline]
+    fn pen<'a>(&'a mut self, stats: &'a mut Stats) -> Pen<'a> {
+        Pen {
+            row: &mut self.row,
+            scratch: &mut self.scratch,
+            positions: &mut self.positions,
+            place: self.place.written(),
+            stats,
+            marks: &mut self.marks,
+            amended: &mut self.amended,
+        }
     }
 
     #[inline]
