@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `row/settings.rs` | [`Settings`]: all that changes bytes, and its fingerprint |
+//! | `row/columns.rs` | [`ColumnRules`]: what the configuration says of single columns |
 //! | `row/shape.rs` | which columns schemas make, and how a plan grows by them (protocol rule 7) |
 //! | `row/position.rs` | a field of Debezium's `source` as a column of every row (protocol rule 20) |
 //! | `row/program.rs` | schemas and a plan compiled into a flat list of cells |
@@ -18,6 +19,7 @@
 
 mod aside;
 mod bad_value;
+mod columns;
 mod encoder;
 mod error;
 mod flat;
@@ -32,6 +34,7 @@ mod stats;
 
 pub use aside::{ASIDE_COLUMNS, ASIDE_ERROR_BYTES, ASIDE_PART_BYTES};
 pub use bad_value::{Amended, BadValue, EVERY_COLUMN};
+pub use columns::{ColumnRules, TypeChanges};
 pub use encoder::RowEncoder;
 pub use error::{EncodeError, PlanError, Problem};
 pub use reason::Reason;

@@ -251,7 +251,7 @@ fn horizon(log: &[Claim]) -> Offset {
 }
 
 /// The claims that objects of a table carry as metadata.
-async fn rebuilt(stage: &Stage, table: &str) -> Result<Vec<Claim>> {
+pub(crate) async fn rebuilt(stage: &Stage, table: &str) -> Result<Vec<Claim>> {
     let client = s3_client(&stage.rig.parts.s3);
     let prefix = topic_prefix(stage, table);
     let mut keys = Vec::new();

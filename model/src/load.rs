@@ -290,6 +290,8 @@ impl Loading {
                 mode: bounds.mode,
                 varchar: BTreeMap::new(),
                 order_by: None,
+                metadata: Vec::new(),
+                made: runtime::config::TableSettings::default(),
             },
             bounds,
             limits: Limits {
@@ -341,6 +343,7 @@ impl Loading {
                 catalog: &prepared.catalog,
                 deleted: &[],
                 aside: &[],
+                attached: &redshift_spolt::load::attached::NOTHING,
                 manifests: &manifests,
                 region: REGION,
                 now_ms: 0,

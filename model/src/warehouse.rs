@@ -357,6 +357,7 @@ impl Work<'_> {
             | Purpose::Begin
             | Purpose::Lock
             | Purpose::ReadState
+            | Purpose::RecordChange
             | Purpose::FillDefault
             | Purpose::CreateStage
             | Purpose::Commit => {}

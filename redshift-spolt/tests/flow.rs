@@ -243,6 +243,8 @@ fn bench() -> Bench {
         mode: Mode::Upsert,
         varchar: BTreeMap::new(),
         order_by: None,
+        metadata: Vec::new(),
+        made: runtime::config::TableSettings::default(),
     };
     Bench {
         script,

@@ -107,6 +107,8 @@ fn target(order_by: &str) -> Target {
         mode: Mode::Upsert,
         varchar: BTreeMap::new(),
         order_by: Some(order_by.to_owned()),
+        metadata: Vec::new(),
+        made: runtime::config::TableSettings::default(),
     }
 }
 
@@ -150,6 +152,7 @@ impl Warehouse {
             catalog: &self.catalog("public", "orders"),
             deleted: &self.catalog("spolt", "public__orders__deleted"),
             aside: &[],
+            attached: &redshift_spolt::load::attached::NOTHING,
             manifests: &manifests,
             region: "eu-central-1",
             now_ms: 1_700_000_000_000,

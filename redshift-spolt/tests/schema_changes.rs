@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use common::avro::WriterSchema;
 use common::plan::Plan;
-use common::row::{Settings, plan_for};
+use common::row::{ColumnRules, Settings, TypeChanges, plan_for};
 use common::table::ColumnType;
 use redshift_spolt::load::evolve::{self, Evolution, Present, Wanted};
 use redshift_spolt::load::mode::Mode;
@@ -158,7 +158,10 @@ fn changes() -> Vec<Change> {
     ]
 }
 
-fn schema(key: &str, field: &str) -> (Option<Arc<WriterSchema>>, Arc<WriterSchema>) {
+/// Schemas of key and value.
+type Schemas = (Option<Arc<WriterSchema>>, Arc<WriterSchema>);
+
+fn schema(key: &str, field: &str) -> Schemas {
     let parse = |text: &str| Arc::new(WriterSchema::parse(text).unwrap_or_else(|error| panic!("{text}: {error}")));
     let key_text = format!(r#"{{"type":"record","name":"K","fields":[{{"name":"id","type":{key}}}]}}"#);
     let id = key.split("},").next().unwrap();
@@ -216,8 +219,30 @@ fn statements(evolution: &Evolution) -> Vec<String> {
     for (column, width) in &evolution.widen {
         all.push(format!("ALTER TABLE t ALTER COLUMN \"{column}\" TYPE VARCHAR({width})"));
     }
-    all.extend(evolution.convert.iter().flat_map(|column| evolve::convert("t", column)));
+    all.extend(
+        evolution
+            .convert
+            .iter()
+            .flat_map(|column| evolve::convert("t", column, "")),
+    );
     all
+}
+
+/// What such a change does where `type_changes` says `new_column`, if it is of that kind.
+fn allowed(narrow: &Plan, before: &Schemas, after: &Schemas) -> String {
+    let settings = Settings {
+        column_rules: ColumnRules {
+            type_changes: TypeChanges::NewColumn,
+            ..ColumnRules::default()
+        },
+        ..Settings::default()
+    };
+    let Ok(wide) = plan_for(&[before.clone(), after.clone()], &settings) else {
+        return String::new();
+    };
+    let evolution = evolve::compare(&catalog(&wanted(narrow)), &wanted(&wide), Mode::Upsert).unwrap();
+    let shown: Vec<String> = statements(&evolution).iter().map(|sql| format!("`{sql}`")).collect();
+    format!("with `type_changes = \"new_column\"`: {}", shown.join("; "))
 }
 
 /// One line of the page: who does what.
@@ -230,7 +255,12 @@ fn follows(change: &Change) -> String {
     let narrow = plan_for(std::slice::from_ref(&before), &settings).unwrap();
     let wide = match plan_for(&[before.clone(), after.clone()], &settings) {
         Ok(wide) => wide,
-        Err(error) => return format!("halts the partition: {error} | | "),
+        Err(error) => {
+            return format!(
+                "halts the partition: {error} | {} | ",
+                allowed(&narrow, &before, &after)
+            );
+        }
     };
     let present = catalog(&wanted(&narrow));
     let union = evolve::union(Some(&narrow), &[&wide]).unwrap();

@@ -67,6 +67,8 @@ fn target(mode: Mode) -> Target {
         mode,
         varchar: BTreeMap::new(),
         order_by: None,
+        metadata: Vec::new(),
+        made: runtime::config::TableSettings::default(),
     }
 }
 
@@ -116,6 +118,7 @@ fn compiled_with(
         catalog,
         deleted: &[],
         aside,
+        attached: &redshift_spolt::load::attached::NOTHING,
         manifests: &manifests,
         region: "eu-central-1",
         now_ms: 1_700_000_000_000,
@@ -268,6 +271,7 @@ fn ordered(row: Option<&TableRow>) -> Script {
         catalog: if began { &catalog } else { &[] },
         deleted: if began { &deleted } else { &[] },
         aside: &[],
+        attached: &redshift_spolt::load::attached::NOTHING,
         manifests: &manifests,
         region: "eu-central-1",
         now_ms: 1_700_000_000_000,
@@ -449,6 +453,7 @@ fn a_truncate_goes_alone_and_needs_one_partition() {
             catalog: &present,
             deleted: &[],
             aside: &[],
+            attached: &redshift_spolt::load::attached::NOTHING,
             manifests: &[],
             region: "eu-central-1",
             now_ms: 0,
@@ -475,9 +480,12 @@ fn the_order_is_that_of_rule_17() {
         Purpose::ReadState => 2,
         Purpose::FirstRows => 3,
         // The catalog of each table right before what is done to it.
-        Purpose::ReadCatalog | Purpose::CreateTarget | Purpose::AddColumn | Purpose::FillDefault | Purpose::Convert => {
-            5
-        }
+        Purpose::ReadCatalog
+        | Purpose::RecordChange
+        | Purpose::CreateTarget
+        | Purpose::AddColumn
+        | Purpose::FillDefault
+        | Purpose::Convert => 5,
         Purpose::CreateStage => 6,
         Purpose::Copy | Purpose::CountRows => 7,
         Purpose::Trim | Purpose::FindConflict | Purpose::FindUnplaced => 8,
@@ -504,10 +512,10 @@ fn the_order_is_that_of_rule_17() {
         let ranks: Vec<i32> = own.map(|(_, statement)| rank(statement.purpose)).collect();
         assert!(ranks.is_sorted(), "{name}: {ranks:?}");
         assert!(
-            script
-                .before
-                .iter()
-                .all(|s| matches!(s.purpose, Purpose::CreateSchema | Purpose::Widen)),
+            script.before.iter().all(|s| matches!(
+                s.purpose,
+                Purpose::CreateSchema | Purpose::Widen | Purpose::RecordChange
+            )),
             "{name}"
         );
     }
@@ -587,6 +595,7 @@ fn a_partition_that_was_added_later_halts_a_keyed_table_and_no_other() {
         catalog: &catalog,
         deleted: &[],
         aside: &[],
+        attached: &redshift_spolt::load::attached::NOTHING,
         manifests: &manifests,
         region: "eu-central-1",
         now_ms: 0,
@@ -625,6 +634,7 @@ fn a_vanished_target_and_a_changed_type_stop_the_table() {
         catalog: &[],
         deleted: &[],
         aside: &[],
+        attached: &redshift_spolt::load::attached::NOTHING,
         manifests: &manifests,
         region: "eu-central-1",
         now_ms: 0,

@@ -450,6 +450,8 @@ pub fn table(topic: &'static str, keyed: Mode) -> Table {
             mode: if topic == KEYED { keyed } else { Mode::Append },
             varchar: std::collections::BTreeMap::new(),
             order_by: None,
+            metadata: Vec::new(),
+            made: runtime::config::TableSettings::default(),
         },
         policy: common::chain::Policy::default(),
     }

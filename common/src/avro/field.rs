@@ -1,9 +1,10 @@
 //! The walk: one datum to one CSV field.
 
 use super::datum::Cursor;
-use super::form::{Form, Unit};
+use super::form::{Form, Unit, Unscaled};
 use super::schema::WriterSchema;
 use super::{json, json_text, zoned};
+use crate::csv::decimal::unscaled_of_text;
 use crate::csv::{Row, TEXT_BYTES_MAX};
 use crate::row::Reason;
 
@@ -83,10 +84,15 @@ impl Scratch {
         }
         row.reserve(2 * self.json.len() + 4);
         row.quoted(&self.json);
+        Written::Value
+    }
+
+    /// Empties the buffer for JSON.
+    fn begin_json(&mut self) {
+        self.json.clear();
         if self.json.capacity() > JSON_KEEP_BYTES {
             self.json = Vec::new();
         }
-        Written::Value
     }
 }
 
@@ -125,6 +131,7 @@ pub(crate) fn write(
             Ok(Written::Value)
         }
         Form::Super(_) | Form::Json | Form::Hex { .. } | Form::Uuid => structured(form, schema, cursor, row, scratch),
+        Form::AsText { form, limit } => as_text((form, *limit as usize), schema, cursor, row, scratch),
         _ => scalar(form, cursor, row),
     }
 }
@@ -139,7 +146,7 @@ fn structured(
 ) -> Result<Written, Reason> {
     match form {
         Form::Super(id) => {
-            scratch.json.clear();
+            scratch.begin_json();
             json::write(schema, *id, cursor, &mut scratch.row, &mut scratch.json)?;
             let unavailable = scratch
                 .unavailable
@@ -152,7 +159,7 @@ fn structured(
             if scratch.is_unavailable(text) {
                 return Ok(Written::Unchanged);
             }
-            scratch.json.clear();
+            scratch.begin_json();
             json_text::write(text, &mut scratch.json)?;
             let unavailable = scratch
                 .unavailable
@@ -181,6 +188,107 @@ fn structured(
         }
         _ => scalar(form, cursor, row),
     }
+}
+
+/// What a form writes, as the text of a VARCHAR. Texts have no infinities to fear: those of numbers are written as they are called.
+fn as_text(
+    (form, limit): (&Form, usize),
+    schema: &WriterSchema,
+    cursor: &mut Cursor<'_>,
+    row: &mut Row,
+    scratch: &mut Scratch,
+) -> Result<Written, Reason> {
+    let start = row.len();
+    let begun = *cursor;
+    let bytes = match form {
+        Form::Super(_) | Form::Json => {
+            let written = structured(form, schema, cursor, row, scratch)?;
+            if written == Written::Unchanged {
+                return Ok(written);
+            }
+            scratch.json.len()
+        }
+        Form::Hex { .. } => {
+            let written = structured(form, schema, cursor, row, scratch)?;
+            if written == Written::Unchanged {
+                return Ok(written);
+            }
+            row.len() - start - 2
+        }
+        _ => {
+            row.byte(b'"');
+            match (scalar(form, cursor, row), form) {
+                (Err(Reason::NotFinite), Form::Float | Form::FloatAsDouble) => {
+                    *cursor = begun;
+                    row.raw(not_finite(f32::from_le_bytes(cursor.array()?).into()));
+                }
+                (Err(Reason::NotFinite), _) => {
+                    *cursor = begun;
+                    row.raw(not_finite(f64::from_le_bytes(cursor.array()?)));
+                }
+                (written, _) => drop(written?),
+            }
+            row.byte(b'"');
+            row.len() - start - 2
+        }
+    };
+    if bytes > limit.min(TEXT_BYTES_MAX) {
+        row.truncate(start);
+        return Err(Reason::TextBytes(u32::try_from(bytes).unwrap_or(u32::MAX)));
+    }
+    Ok(Written::Text(bytes))
+}
+
+/// As PostgreSQL and Redshift spell it.
+fn not_finite(value: f64) -> &'static [u8] {
+    if value.is_nan() {
+        b"NaN"
+    } else if value > 0.0 {
+        b"Infinity"
+    } else {
+        b"-Infinity"
+    }
+}
+
+/// A decimal in a column of a precision and scale that were asked for.
+fn as_decimal(from: Unscaled, (precision, to): (u8, u8), cursor: &mut Cursor<'_>, row: &mut Row) -> Result<(), Reason> {
+    match from {
+        Unscaled::Bytes { extent, scale } => row.decimal_of_any_scale(cursor.extent(extent)?, scale, precision, to),
+        Unscaled::Big => {
+            let (unscaled, scale) = big_decimal(cursor)?;
+            row.decimal_of_any_scale(unscaled, scale, precision, to)
+        }
+        Unscaled::Variable { scale_first } => {
+            let (unscaled, scale) = variable_scale_decimal(scale_first, cursor)?;
+            row.decimal_of_any_scale(unscaled, scale, precision, to)
+        }
+        Unscaled::Text => {
+            let text = std::str::from_utf8(cursor.prefixed()?).map_err(|_| Reason::Utf8)?;
+            let number = unscaled_of_text(text.trim(), to.into()).ok_or(Reason::NumberText)?;
+            row.decimal(&number.to_signed_bytes_be(), to, precision, to)
+        }
+    }
+}
+
+/// Unscaled bytes and scale, both inside bytes.
+fn big_decimal<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], i32), Reason> {
+    let mut inner = Cursor::new(cursor.prefixed()?);
+    let unscaled = inner.prefixed()?;
+    let scale = i32::try_from(inner.long()?).map_err(|_| Reason::Digits)?;
+    Ok((unscaled, scale))
+}
+
+fn variable_scale_decimal<'a>(scale_first: bool, cursor: &mut Cursor<'a>) -> Result<(&'a [u8], i32), Reason> {
+    let before = if scale_first { cursor.int()? } else { 0 };
+    let unscaled = cursor.prefixed()?;
+    let scale = if scale_first { before } else { cursor.int()? };
+    Ok((unscaled, scale))
+}
+
+/// A text that is a number, without the blanks around it.
+fn number<T: std::str::FromStr>(cursor: &mut Cursor<'_>) -> Result<T, Reason> {
+    let text = std::str::from_utf8(cursor.prefixed()?).map_err(|_| Reason::Utf8)?;
+    text.trim().parse().map_err(|_| Reason::NumberText)
 }
 
 /// Fields of a datum without structure.
@@ -216,6 +324,15 @@ pub(crate) fn scalar(form: &Form, cursor: &mut Cursor<'_>, row: &mut Row) -> Res
         } => {
             row.decimal(cursor.extent(*extent)?, *scale, *precision, *column_scale)?;
         }
+        Form::AsDecimal { from, precision, scale } => as_decimal(*from, (*precision, *scale), cursor, row)?,
+        Form::TextAsInteger { min, max } => {
+            let value: i64 = number(cursor)?;
+            if !(*min..=*max).contains(&value) {
+                return Err(Reason::Range);
+            }
+            row.integer(value);
+        }
+        Form::TextAsDouble => row.double(number(cursor)?)?,
         Form::ZonedTimestamp => zoned::timestamp(cursor.prefixed()?, row)?,
         Form::ZonedTime => zoned::time(cursor.prefixed()?, row)?,
         Form::IsoDate => zoned::iso_date(cursor.prefixed()?, row)?,
@@ -241,15 +358,11 @@ fn text_of(form: &Form, cursor: &mut Cursor<'_>, row: &mut Row) -> Result<usize,
             row.decimal_text(cursor.extent(*extent)?, *scale, *limit as usize)?;
         }
         Form::BigDecimal => {
-            let mut inner = Cursor::new(cursor.prefixed()?);
-            let unscaled = inner.prefixed()?;
-            let scale = i32::try_from(inner.long()?).map_err(|_| Reason::Digits)?;
+            let (unscaled, scale) = big_decimal(cursor)?;
             row.decimal_text(unscaled, scale, crate::csv::decimal::DECIMAL_TEXT_BYTES_MAX)?;
         }
         Form::VariableScaleDecimal { scale_first } => {
-            let before = if *scale_first { cursor.int()? } else { 0 };
-            let unscaled = cursor.prefixed()?;
-            let scale = if *scale_first { before } else { cursor.int()? };
+            let (unscaled, scale) = variable_scale_decimal(*scale_first, cursor)?;
             row.decimal_text(unscaled, scale, crate::csv::decimal::DECIMAL_TEXT_BYTES_MAX)?;
         }
         Form::Duration => zoned::duration(&cursor.array()?, row),

@@ -32,6 +32,19 @@ pub(crate) enum Extent {
     Fixed(u32),
 }
 
+/// Where the unscaled number of a decimal is, and its scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unscaled {
+    /// Here, of this scale.
+    Bytes { extent: Extent, scale: i32 },
+    /// Both inside bytes.
+    Big,
+    /// A record of both, in this or the other order.
+    Variable { scale_first: bool },
+    /// Digits of a text.
+    Text,
+}
+
 /// How the datum of a type becomes the text of its column.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Form {
@@ -93,6 +106,24 @@ pub(crate) enum Form {
     Duration,
     /// Text that is JSON.
     Json,
+    /// What this form writes, in a VARCHAR.
+    AsText {
+        form: Box<Form>,
+        limit: u32,
+    },
+    /// A decimal of whatever scale, or a text that is one, in a DECIMAL that was asked for.
+    AsDecimal {
+        from: Unscaled,
+        precision: u8,
+        scale: u8,
+    },
+    /// A text that is a whole number.
+    TextAsInteger {
+        min: i64,
+        max: i64,
+    },
+    /// A text that is a number.
+    TextAsDouble,
     /// Everything that has structure.
     Super(NodeId),
 }
@@ -123,26 +154,6 @@ impl Mapping {
         named
             .or_else(|| by_logical_type(node))
             .unwrap_or_else(|| by_kind(node, id))
-    }
-
-    /// The form for a column of a type at least as wide as this mapping's.
-    pub(crate) fn into_column(self, ty: ColumnType) -> Form {
-        match (self.form, ty) {
-            (Form::Float, ColumnType::Double) => Form::FloatAsDouble,
-            (
-                Form::Decimal { extent, scale, .. },
-                ColumnType::Decimal {
-                    precision,
-                    scale: column_scale,
-                },
-            ) => Form::Decimal {
-                extent,
-                scale,
-                precision,
-                column_scale,
-            },
-            (form, _) => form,
-        }
     }
 }
 

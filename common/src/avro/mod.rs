@@ -6,12 +6,14 @@
 //! | `schema.rs` | [`WriterSchema`]: a schema as nodes in an arena, with the attributes that Connect and Debezium add |
 //! | `datum.rs` | reading and skipping the bytes of a datum |
 //! | `form.rs` | what type of column a schema node becomes, and how its datum is turned into text |
+//! | `convert.rs` | the form of a value in a column of another type than its schema makes |
 //! | `field.rs` | the walk: one datum to one CSV field |
 //! | `json.rs` | arrays, maps, records and unions of several types as the JSON of a SUPER column |
 //! | `json_text.rs` | JSON that is already text in the source |
 //! | `zoned.rs` | the texts in which Debezium writes times with a zone |
 //! | `default.rs` | the default of a field as a datum |
 
+mod convert;
 pub(crate) mod datum;
 pub(crate) mod default;
 pub(crate) mod field;

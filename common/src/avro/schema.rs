@@ -84,6 +84,8 @@ pub(crate) struct RecordField {
     pub(crate) name: String,
     pub(crate) node: NodeId,
     pub(crate) default: Option<Value>,
+    /// Names that it had before.
+    pub(crate) aliases: Vec<String>,
 }
 
 /// Why a text is no Avro schema.
@@ -207,6 +209,13 @@ fn is_name(name: &str) -> bool {
         .next()
         .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// The names that a field had before; what is no list of names says nothing.
+fn aliases(field: &Value) -> Vec<String> {
+    let listed = field.get("aliases").and_then(Value::as_array);
+    let names = listed.into_iter().flatten().filter_map(Value::as_str);
+    names.map(str::to_owned).collect()
 }
 
 fn full_name(name: &str, namespace: &str) -> Result<String, SchemaError> {
@@ -358,6 +367,7 @@ impl Builder {
                 name: name.to_owned(),
                 node,
                 default: field.get("default").cloned(),
+                aliases: aliases(field),
             });
         }
         Ok(done)

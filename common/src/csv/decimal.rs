@@ -57,6 +57,34 @@ impl Row {
         Ok(())
     }
 
+    /// A decimal of any scale in a column DECIMAL(precision, to), if it is exactly such a number.
+    pub(crate) fn decimal_of_any_scale(
+        &mut self,
+        bytes: &[u8],
+        from: i32,
+        precision: u8,
+        to: u8,
+    ) -> Result<(), Reason> {
+        let number = BigInt::from_signed_bytes_be(bytes);
+        let shift = i64::from(to) - i64::from(from);
+        let power = || BigInt::from(10).pow(u32::try_from(shift.unsigned_abs()).unwrap_or(u32::MAX));
+        let scaled = match number.sign() {
+            num_bigint::Sign::NoSign => number,
+            // No number of 38 digits is that far away from its own.
+            _ if shift.unsigned_abs() > 1000 => return Err(Reason::Digits),
+            _ if shift >= 0 => number * power(),
+            _ => {
+                let power = power();
+                let scaled = &number / &power;
+                if &scaled * power != number {
+                    return Err(Reason::Digits);
+                }
+                scaled
+            }
+        };
+        self.decimal(&scaled.to_signed_bytes_be(), to, precision, to)
+    }
+
     fn large(&mut self, value: u128) {
         let mut buffer = itoa::Buffer::new();
         self.raw(buffer.format(value).as_bytes());
@@ -95,6 +123,48 @@ impl Row {
         self.byte(b'"');
         Ok(text.len())
     }
+}
+
+/// Digits that are followed, those that an exponent adds included. Redshift has 38; text columns take more.
+const DIGITS_MAX: usize = 1000;
+
+/// The unscaled number at `scale` of a decimal in digits, exactly; `None` if the text is no number or the scale cannot hold it.
+pub(crate) fn unscaled_of_text(text: &str, scale: i32) -> Option<BigInt> {
+    let (negative, magnitude) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let (mantissa, exponent) = magnitude.split_once(['e', 'E']).unwrap_or((magnitude, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() + fraction.len() == 0 || !is_digits(whole) || !is_digits(fraction) {
+        return None;
+    }
+    let mut digits = format!("{whole}{fraction}");
+    let shift = i64::from(scale) - fraction.len() as i64 + i64::from(exponent.parse::<i32>().ok()?);
+    if digits.bytes().all(|digit| digit == b'0') {
+        return Some(BigInt::ZERO);
+    }
+    if shift < 0 {
+        // Digits beyond the scale may be cut only if they say nothing.
+        let kept = digits.len().saturating_sub(usize::try_from(-shift).ok()?);
+        if digits[kept..].bytes().any(|digit| digit != b'0') {
+            return None;
+        }
+        digits.truncate(kept);
+    } else {
+        let length = digits.len().checked_add(usize::try_from(shift).ok()?)?;
+        if length > DIGITS_MAX {
+            return None;
+        }
+        digits.extend(std::iter::repeat_n('0', length - digits.len()));
+    }
+    if digits.len() > DIGITS_MAX {
+        return None;
+    }
+    let number: BigInt = digits.parse().ok()?;
+    Some(if negative { -number } else { number })
 }
 
 /// Plain fixed point of a decimal of any size and scale, of at most `limit` bytes.
@@ -191,6 +261,38 @@ mod tests {
         fn fast_and_slow_agree(value in any::<i128>().prop_map(|v| v % 10_i128.pow(38)), shift in 0_u32..127, scale in 0_u8..=37) {
             let value = value >> shift;
             prop_assert_eq!(decimal(value, scale, 38, scale).unwrap(), decimal_text(&value.to_be_bytes(), scale.into(), 80).unwrap());
+        }
+    }
+
+    #[test]
+    fn digits_stay_exact() {
+        let at = |text: &str, scale| unscaled_of_text(text, scale).map(|number| number.to_string());
+        assert_eq!(at("12.34", 2).as_deref(), Some("1234"));
+        assert_eq!(at("-0.01", 2).as_deref(), Some("-1"));
+        assert_eq!(at("12.3", 2).as_deref(), Some("1230"));
+        assert_eq!(at("12.3400", 2).as_deref(), Some("1234"));
+        assert_eq!(at("1.5E+3", 0).as_deref(), Some("1500"));
+        assert_eq!(at("15e-1", 1).as_deref(), Some("15"));
+        assert_eq!(at(".5", 1).as_deref(), Some("5"));
+        assert_eq!(at("-0", 5).as_deref(), Some("0"));
+        assert_eq!(at("0e999999999", 0).as_deref(), Some("0"));
+        let large = "12345678901234567890123456789.123456789";
+        assert_eq!(at(large, 9), Some(large.replace('.', "")));
+        for (text, scale) in [
+            ("12.345", 2),
+            ("1e-3", 2),
+            ("1e999999999", 0),
+            ("1e99999999999", 0),
+            ("", 0),
+            (".", 0),
+            ("-", 0),
+            ("1x", 0),
+            ("NaN", 0),
+            ("1e", 0),
+            ("--1", 0),
+            ("0x10", 0),
+        ] {
+            assert_eq!(at(text, scale), None, "{text}");
         }
     }
 }

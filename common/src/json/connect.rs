@@ -97,6 +97,7 @@ impl Builder {
             name: name.to_owned(),
             node,
             default: None,
+            aliases: Vec::new(),
         };
         let fields = vec![field("key", self.node(keys)?), field("value", values)];
         let pair = self.push(Node::of(Kind::Record(fields)), How::Record(Unknown::Refuse));
@@ -127,6 +128,7 @@ impl Builder {
                 name: name.to_owned(),
                 node,
                 default,
+                aliases: Vec::new(),
             });
         }
         Ok(done)

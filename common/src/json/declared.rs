@@ -270,6 +270,7 @@ impl Builder {
             name: name.to_owned(),
             node: self.nullable(inner),
             default: None,
+            aliases: Vec::new(),
         }
     }
 
@@ -317,13 +318,11 @@ pub(super) fn value(settings: &Settings) -> Translation {
                 name: name.to_owned(),
                 node,
                 default: None,
+                aliases: Vec::new(),
             };
             let mut outer = vec![required("before", row), required("after", row)];
-            // The one field of the source's block that can be asked for is a place in its log or a time.
-            if let Some(position) = &settings.position {
-                let place = builder.field(position, (Node::of(Kind::Long), How::ByType));
-                let source = builder.record(vec![place], Unknown::Ignore);
-                outer.push(required("source", builder.nullable(source)));
+            if let Some(source) = source(&mut builder, settings) {
+                outer.push(required("source", source));
             }
             let op = builder.push((Node::of(Kind::String), How::ByType));
             outer.push(required("op", op));
@@ -331,6 +330,40 @@ pub(super) fn value(settings: &Settings) -> Translation {
         }
     };
     builder.finish(root)
+}
+
+/// Fields of the source block that are texts; all others are places in a log, or times.
+const SOURCE_TEXTS: [&str; 11] = [
+    "connector",
+    "db",
+    "file",
+    "gtid",
+    "name",
+    "query",
+    "schema",
+    "sequence",
+    "snapshot",
+    "table",
+    "version",
+];
+
+/// The fields of the source block that are asked for, if any are.
+fn source(builder: &mut Builder, settings: &Settings) -> Option<NodeId> {
+    let asked = &settings.column_rules.source_fields;
+    let ordering = settings.position.iter().filter(|name| !asked.contains(name));
+    let fields: Vec<RecordField> = ordering
+        .chain(asked)
+        .map(|name| {
+            let is_text = SOURCE_TEXTS.contains(&name.as_str());
+            let kind = if is_text { Kind::String } else { Kind::Long };
+            builder.field(name, (Node::of(kind), How::ByType))
+        })
+        .collect();
+    if fields.is_empty() {
+        return None;
+    }
+    let source = builder.record(fields, Unknown::Ignore);
+    Some(builder.nullable(source))
 }
 
 /// How the keys of records without a value are read: those of the declared columns that are the table's key.

@@ -44,6 +44,7 @@ impl BadValue {
                     | Reason::Year
                     | Reason::TimeOfDay
                     | Reason::TimeText
+                    | Reason::NumberText
                     | Reason::Uuid
                     | Reason::JsonKey
                     | Reason::JsonBytes(_)

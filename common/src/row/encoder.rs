@@ -54,8 +54,8 @@ struct Hand {
     marks: Vec<usize>,
     /// Values of the present record that were replaced.
     amended: Vec<(usize, Reason, BadValue)>,
-    /// The change's place at its source, where rows carry it.
-    place: Row,
+    /// The fields of the present change's source block that are columns; empty where it has none.
+    places: Vec<Row>,
 }
 
 /// The text of the last second seen: records come with the same or the next one.
@@ -100,8 +100,8 @@ struct Envelope {
     by_key: Option<RowProgram>,
     /// The delete by the image before: its key, or all of it for a table without one.
     by_before: Option<RowProgram>,
-    /// Where the change's place at its source lies, if the plan has a column for it.
-    position: Option<Position>,
+    /// Where the fields of the source block lie for which the plan has columns; none where these changes lack one.
+    positions: Vec<Option<Position>>,
 }
 
 /// A key or value taken out of its frame.
@@ -134,7 +134,7 @@ impl RowEncoder {
             positions: Positions::default(),
             marks: Vec::new(),
             amended: Vec::new(),
-            place: Row::new(&settings.null_marker),
+            places: Vec::new(),
         };
         let (schemas, programs) = (HashMap::new(), Vec::new());
         RowEncoder {
@@ -287,7 +287,7 @@ impl RowEncoder {
         let hand = &mut self.hand;
         hand.row.clear();
         hand.amended.clear();
-        hand.place.clear();
+        hand.places.iter_mut().for_each(Row::clear);
         let plan = self.plan.as_deref();
         let mut cursor = Cursor::new(datum);
         let key_datum = key.map_or(&[][..], |(_, datum)| datum);
@@ -394,7 +394,7 @@ impl RowEncoder {
         let plan = self.plan.as_deref().unwrap_or(&none);
         let key = key.map(|key| (key, key.root()));
         let shape = Shape::of(value, key, &self.settings).and_then(|shape| match envelope {
-            Some(envelope) => shape.with_position(envelope, &self.settings),
+            Some(envelope) => shape.with_source(envelope, &self.settings),
             None => Ok(shape),
         });
         let grown = shape.and_then(|shape| shape.grow(plan));
@@ -406,12 +406,12 @@ impl RowEncoder {
 
     fn plain(&self, plan: &Plan, value: Option<&Arc<WriterSchema>>, key: Option<&Arc<WriterSchema>>) -> Body {
         let fields = |schema: &Arc<WriterSchema>| Fields::new(schema.clone(), schema.root());
-        let marker = &self.settings.null_marker;
+        let settings = &*self.settings;
         let key = || key.map(fields);
         let keyed = is_keyed(plan);
         match value {
             Some(value) => {
-                let program = |wanted| RowProgram::compile(plan, Some(fields(value)), key(), wanted, marker);
+                let program = |wanted| RowProgram::compile(plan, Some(fields(value)), key(), wanted, settings);
                 let all = program(Wanted::All).with_rules(plan, &self.settings);
                 if self.settings.envelope == envelope::Kind::DebeziumFlat {
                     let delete = program(if keyed { Wanted::KeyAndAdded } else { Wanted::All });
@@ -422,7 +422,7 @@ impl RowEncoder {
                     op: if keyed { b'u' } else { b'c' },
                 }
             }
-            None => Body::Tombstone(RowProgram::compile(plan, None, key(), Wanted::Key, marker)),
+            None => Body::Tombstone(RowProgram::compile(plan, None, key(), Wanted::Key, settings)),
         }
     }
 
@@ -433,18 +433,18 @@ impl RowEncoder {
         value: &Arc<WriterSchema>,
         key: Option<&Arc<WriterSchema>>,
     ) -> Body {
-        let marker = &self.settings.null_marker;
+        let settings = &*self.settings;
         let keyed = is_keyed(plan);
         let key_fields = || key.map(|schema| Fields::new(schema.clone(), schema.root()));
         let after = Fields::new(value.clone(), layout.after);
-        let upsert = RowProgram::compile(plan, Some(after), key_fields(), Wanted::All, marker);
+        let upsert = RowProgram::compile(plan, Some(after), key_fields(), Wanted::All, settings);
         let upsert = upsert.with_rules(plan, &self.settings);
         let by_key = key_fields().filter(|_| keyed);
-        let by_key = by_key.map(|fields| RowProgram::compile(plan, None, Some(fields), Wanted::Key, marker));
+        let by_key = by_key.map(|fields| RowProgram::compile(plan, None, Some(fields), Wanted::Key, settings));
         let wanted = if keyed { Wanted::Key } else { Wanted::All };
         let by_before = layout.before.map(|record| {
             let before = Fields::new(value.clone(), record);
-            RowProgram::compile(plan, Some(before), None, wanted, marker).with_rules(plan, &self.settings)
+            RowProgram::compile(plan, Some(before), None, wanted, settings).with_rules(plan, &self.settings)
         });
         let lacks_key = keyed && key.is_none() && self.settings.key == KeySource::Record;
         Body::Envelope(Box::new(Envelope {
@@ -455,11 +455,12 @@ impl RowEncoder {
             upsert,
             by_key,
             by_before,
-            position: plan
+            positions: plan
                 .columns
                 .iter()
                 .filter(|column| is_position(column))
-                .find_map(|column| Position::new(value, column)),
+                .map(|column| Position::new(value, column))
+                .collect(),
         }))
     }
 }
@@ -538,7 +539,7 @@ impl Hand {
             row: &mut self.row,
             scratch: &mut self.scratch,
             positions: &mut self.positions,
-            place: self.place.written(),
+            places: &self.places,
             stats,
             marks: &mut self.marks,
             amended: &mut self.amended,
@@ -597,9 +598,9 @@ impl Hand {
         let key_datum = key.map_or(&[][..], |(_, datum)| datum);
         let value_at_fault = |reason| broken((None, reason));
         let (mut before, mut after, mut rows, mut op) = (None, None, 0, 0);
-        if let Some(position) = &envelope.position {
-            let read = position.read(cursor.bytes, &mut self.place, &mut self.scratch);
-            read.map_err(value_at_fault)?;
+        if !envelope.positions.is_empty() {
+            self.read_source(&envelope.positions, cursor.bytes)
+                .map_err(value_at_fault)?;
         }
         for part in &envelope.layout.parts {
             match part {
@@ -641,6 +642,20 @@ impl Hand {
             (b'm', _) => Ok(Outcome::Skipped),
             _ => Err(failed(Problem::NoImage(op.into()))),
         }
+    }
+
+    /// Reads the fields of the source block that are columns.
+    fn read_source(&mut self, positions: &[Option<Position>], datum: &[u8]) -> Result<(), Reason> {
+        if self.places.len() < positions.len() {
+            let marker = self.row.marker_text();
+            self.places.resize_with(positions.len(), || Row::new(&marker));
+        }
+        for (position, place) in positions.iter().zip(&mut self.places) {
+            if let Some(position) = position {
+                position.read(datum, place, &mut self.scratch)?;
+            }
+        }
+        Ok(())
     }
 
     /// An update that changed the key first deletes the row of the old one (protocol rule 7).

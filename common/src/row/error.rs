@@ -122,6 +122,16 @@ pub enum PlanError {
         /// Type by the schema.
         found: ColumnType,
     },
+    /// A type that was asked for and does not hold what the field holds.
+    #[error("field `{field}` is `{found}`, whose values cannot be written as the configured `{wanted}`")]
+    NoConversion {
+        /// Source field.
+        field: String,
+        /// Type by the schema.
+        found: ColumnType,
+        /// Type by the configuration.
+        wanted: ColumnType,
+    },
     /// A default that is no value of its field.
     #[error("the default of field `{field}` cannot be stored: {why}")]
     Default {
@@ -130,8 +140,8 @@ pub enum PlanError {
         /// Why.
         why: String,
     },
-    /// The field that rows are to be ordered by is not there.
-    #[error("the changes have no field `source.{0}`, which rows are ordered by")]
+    /// A field of the source block that is asked for is not there.
+    #[error("the changes have no field `source.{0}`, which `order_by` or `metadata` names")]
     NoPosition(String),
     /// The field that rows are to be ordered by has no order.
     #[error("field `source.{field}` has type `{ty}`, which rows cannot be ordered by")]
@@ -211,12 +221,14 @@ impl EncodeError {
                 }
                 PlanError::NoSuchKey(_) | PlanError::KeyType { .. } => "name other key columns for this topic",
                 PlanError::NoPosition(_) | PlanError::PositionType { .. } => {
-                    "let `order_by` name a whole number, date or timestamp of the `source` block, or another column"
+                    "let `metadata` name fields of the `source` block, and `order_by` a whole number, date or timestamp of the `source` block, or another column"
                 }
                 PlanError::KeyChanged { .. } => "a table keeps its key: load the topic into a new table",
                 PlanError::TypeChanged { .. } => {
-                    "change the type back at the source, or load the topic into a new table"
+                    "change the type back at the source, give the new type a column of its own by `type_changes = \"new_column\"`, or load \
+                     the topic into a new table"
                 }
+                PlanError::NoConversion { .. } => "choose another type in `types`; any field can be a VARCHAR",
                 _ => "correct the schema at the source",
             },
         }

@@ -1,17 +1,19 @@
-//! A field of a Debezium change's `source` block as a column of every row, deletes included: the place of the change at its source
-//! (protocol rule 20).
+//! Fields of a Debezium change's `source` block as columns of every row, deletes included: the place of the change at its source
+//! (protocol rule 20), and what else was asked for.
 
 use std::sync::Arc;
 
+use super::ColumnRules;
 use super::Reason;
 use super::error::PlanError;
-use super::shape::Field;
+use super::shape::{Field, wanted_type};
 use crate::avro::datum::{Cursor, Skip};
 use crate::avro::field::{self, Scratch};
 use crate::avro::form::{Form, Mapping};
 use crate::avro::{NodeId, Nullable, WriterSchema};
 use crate::csv::Row;
 use crate::plan::Column;
+use crate::table::ColumnType;
 
 /// What the source of such a column begins with; no name in Avro has a dot, and in JSON none that begins so is a column.
 pub(super) const PREFIX: &str = "source.";
@@ -51,18 +53,38 @@ fn find(schema: &WriterSchema, name: &str) -> Option<(usize, NodeId, Nullable, u
 /// The column that a field of the block makes.
 ///
 /// # Errors
-/// When the block has no such field, or its type has no order.
-pub(super) fn field_of(schema: &WriterSchema, name: &str) -> Result<Field, PlanError> {
-    let (.., node) = find(schema, name).ok_or_else(|| PlanError::NoPosition(name.to_owned()))?;
-    let (node, nullable) = schema.nullable(node).unwrap_or((node, Nullable::Never));
-    let ty = Mapping::of(schema, node).ty;
+/// When the block has no such field, or the type that is asked for cannot hold it.
+pub(super) fn field_of(schema: &WriterSchema, name: &str, rules: &ColumnRules) -> Result<Field, PlanError> {
+    let (ty, nullable) = type_of(schema, name, rules)?;
+    Ok(Field::plain(format!("{PREFIX}{name}"), ty, nullable.possible()))
+}
+
+/// The same of the field that orders rows.
+///
+/// # Errors
+/// See [`field_of`]; and when its type has no order.
+pub(super) fn ordering_field(schema: &WriterSchema, name: &str, rules: &ColumnRules) -> Result<Field, PlanError> {
+    let (ty, _) = type_of(schema, name, rules)?;
     if !ty.has_order() {
         return Err(PlanError::PositionType {
             field: name.to_owned(),
             ty,
         });
     }
-    Ok(Field::plain(format!("{PREFIX}{name}"), ty, nullable.possible()))
+    field_of(schema, name, rules)
+}
+
+fn type_of(schema: &WriterSchema, name: &str, rules: &ColumnRules) -> Result<(ColumnType, Nullable), PlanError> {
+    let (.., node) = find(schema, name).ok_or_else(|| PlanError::NoPosition(name.to_owned()))?;
+    let (node, nullable) = schema.nullable(node).unwrap_or((node, Nullable::Never));
+    let ty = wanted_type(
+        schema,
+        node,
+        &format!("{PREFIX}{name}"),
+        Mapping::of(schema, node),
+        rules,
+    )?;
+    Ok((ty, nullable))
 }
 
 impl Position {
@@ -79,7 +101,7 @@ impl Position {
         Some(Position {
             before: pass(schema.root(), outer),
             within: pass(block_node, inner),
-            form: Mapping::of(schema, node).into_column(column.ty),
+            form: Mapping::of(schema, node).into_column(node, column.ty)?,
             schema: Arc::clone(schema),
             block,
             field,

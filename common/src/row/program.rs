@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use super::columns::column_for;
 use super::flat;
 use super::hot::{self, HotCell};
 use super::position::is_position;
+use super::shape::wanted_type;
 use super::{BadValue, Reason, Settings, Stats};
 use crate::avro::datum::{Cursor, Skip};
 use crate::avro::field::{self, Scratch, Written};
 use crate::avro::form::{Form, Mapping};
-use crate::avro::{NodeId, Nullable, WriterSchema};
+use crate::avro::{NodeId, Nullable, RecordField, WriterSchema};
 use crate::csv::{Row, TEXT_BYTES_MAX};
 use crate::plan::{Column, Plan};
 use crate::table::ColumnType;
@@ -26,8 +28,8 @@ enum Source {
     Key(usize),
     /// The same text in every row: a default, or NULL.
     Constant(Box<[u8]>),
-    /// The change's place at its source.
-    Position,
+    /// This one of the fields of the source block.
+    Place(usize),
 }
 
 /// One column of a row.
@@ -75,19 +77,51 @@ impl Fields {
         Ok(())
     }
 
-    fn cell(&self, column: &Column, source: impl Fn(usize) -> Source) -> Option<Cell> {
+    /// The field whose values a column of the plan takes, whatever their type.
+    pub(super) fn field_of(&self, plan: &Plan, column: &Column, settings: &Settings) -> Option<usize> {
         let fields = self.schema.fields(self.record)?;
-        let index = fields.iter().position(|field| field.name == column.source)?;
-        let node = fields[index].node;
-        let (node, nullable) = self.schema.nullable(node).unwrap_or((node, Nullable::Never));
-        let form = Mapping::of(&self.schema, node).into_column(column.ty);
-        Some(Cell {
-            source: source(index),
-            form,
-            nullable,
-            key: column.key.is_some(),
-            bad: BadValue::SetAside,
+        let is_field = |name: &str| fields.iter().any(|field| field.name == name);
+        fields.iter().position(|field| {
+            let own = (field.name.as_str(), field.aliases.as_slice());
+            settings.column_rules.known_as(plan, own, is_field) == column.source
         })
+    }
+
+    /// The cell of one column of the plan; `None` if no field is it.
+    fn cell(&self, plan: &Plan, at: usize, settings: &Settings, source: fn(usize) -> Source) -> Option<Cell> {
+        let column = &plan.columns[at];
+        let index = self.field_of(plan, column, settings)?;
+        let field = &self.schema.fields(self.record)?[index];
+        let (node, nullable) = self
+            .schema
+            .nullable(field.node)
+            .unwrap_or((field.node, Nullable::Never));
+        let form = self.form(plan, (at, field, node), settings);
+        Some(match form {
+            Some(form) => Cell {
+                source: source(index),
+                form,
+                nullable,
+                key: column.key.is_some(),
+                bad: BadValue::SetAside,
+            },
+            None => Cell::constant(settings.null_marker.as_bytes().into()),
+        })
+    }
+
+    /// How a field is written into its column; `None` if it is not: it is left out, or its type has a column of its own.
+    fn form(&self, plan: &Plan, (at, field, node): (usize, &RecordField, NodeId), settings: &Settings) -> Option<Form> {
+        let column = &plan.columns[at];
+        if column.key.is_none() && settings.leaves_out(&field.name) {
+            return None;
+        }
+        let mapping = Mapping::of(&self.schema, node);
+        let ty = wanted_type(&self.schema, node, &field.name, mapping.clone(), &settings.column_rules).ok()?;
+        let of_source = plan.columns.iter().filter(|other| other.source == column.source);
+        if of_source.count() > 1 && column_for(plan, &column.source, ty) != Some(at) {
+            return None;
+        }
+        mapping.into_column(node, column.ty)
     }
 }
 
@@ -139,8 +173,8 @@ pub(super) struct Pen<'a> {
     pub(super) row: &'a mut Row,
     pub(super) scratch: &'a mut Scratch,
     pub(super) positions: &'a mut Positions,
-    /// The change's place at its source, as it stands in a row; empty where that is not known.
-    pub(super) place: &'a [u8],
+    /// The fields of the source block that are columns, as they stand in a row; those of a record without one are missing.
+    pub(super) places: &'a [Row],
     pub(super) stats: &'a mut Stats,
     /// Columns of this row that hold unchanged marks.
     pub(super) marks: &'a mut Vec<usize>,
@@ -157,37 +191,31 @@ impl RowProgram {
         value: Option<Fields>,
         key: Option<Fields>,
         wanted: Wanted,
-        null_marker: &str,
+        settings: &Settings,
     ) -> RowProgram {
-        let cell = |column: &Column| {
-            let constant = |text| Cell {
-                source: Source::Constant(text),
-                form: Form::Null,
-                nullable: Nullable::Never,
-                key: false,
-                bad: BadValue::SetAside,
-            };
+        let null_marker = settings.null_marker.as_str();
+        let mut places = 0..;
+        let cell = |(at, column): (usize, &Column)| {
             if is_position(column) {
                 return Cell {
-                    source: Source::Position,
-                    ..constant(Box::default())
+                    source: Source::Place(places.next().unwrap_or_default()),
+                    ..Cell::constant(Box::default())
                 };
             }
             if !wanted.wants(column) {
-                return constant(null_marker.as_bytes().into());
+                return Cell::constant(null_marker.as_bytes().into());
             }
-            let from_value = value.as_ref().and_then(|fields| fields.cell(column, Source::Value));
-            let from_key = || key.as_ref().and_then(|fields| fields.cell(column, Source::Key));
-            from_value
-                .or_else(from_key)
-                .unwrap_or_else(|| constant(default(column, null_marker)))
+            let of = |fields: &Option<Fields>, source| fields.as_ref()?.cell(plan, at, settings, source);
+            of(&value, Source::Value)
+                .or_else(|| of(&key, Source::Key))
+                .unwrap_or_else(|| Cell::constant(default(column, null_marker)))
         };
-        let cells: Vec<Cell> = plan.columns.iter().map(cell).collect();
+        let cells: Vec<Cell> = plan.columns.iter().enumerate().map(cell).collect();
         let used: Vec<usize> = cells.iter().filter_map(Cell::value_field).collect();
         let fields = value.as_ref().map_or(0, |fields| fields.skips.len());
         let room = |cell: &Cell| match &cell.source {
             Source::Constant(text) => text.len() + 1,
-            Source::Position => PLACE_ROOM,
+            Source::Place(_) => PLACE_ROOM,
             _ => cell.form.room().max(null_marker.len()) + 1,
         };
         RowProgram {
@@ -326,8 +354,13 @@ impl RowProgram {
     fn write_other(&self, column: usize, cell: &Cell, key: &[u8], pen: &mut Pen<'_>) -> Result<(), Reason> {
         match (&cell.source, &self.key) {
             (Source::Constant(text), _) => pen.row.raw(text),
-            (Source::Position, _) if pen.place.is_empty() => pen.row.null(),
-            (Source::Position, _) => pen.row.raw(pen.place),
+            (Source::Place(index), _) => match pen.places.get(*index).map(Row::written) {
+                None | Some([]) => pen.row.null(),
+                Some(place) => {
+                    pen.row.reserve(place.len() + self.room);
+                    pen.row.raw(place);
+                }
+            },
             (Source::Key(field), Some(fields)) => {
                 let mut cursor = Cursor {
                     bytes: key,
@@ -376,6 +409,17 @@ impl RowProgram {
 }
 
 impl Cell {
+    /// The same text in every row.
+    fn constant(text: Box<[u8]>) -> Cell {
+        Cell {
+            source: Source::Constant(text),
+            form: Form::Null,
+            nullable: Nullable::Never,
+            key: false,
+            bad: BadValue::SetAside,
+        }
+    }
+
     fn hot(&self) -> HotCell {
         HotCell::new(&self.form, self.nullable, self.key, self.value_field().is_some())
     }

@@ -62,6 +62,9 @@ pub enum Reason {
     /// A text that should be a date or a time and is not.
     #[error("the text is no date or time of the expected form")]
     TimeText,
+    /// A text that should be a number and is not.
+    #[error("the text is no number of its column's type")]
+    NumberText,
     /// A text that should be a UUID and is not.
     #[error("the text is no UUID")]
     Uuid,
@@ -109,6 +112,7 @@ impl Reason {
             Reason::Year => "year_out_of_range",
             Reason::TimeOfDay => "time_out_of_range",
             Reason::TimeText => "bad_time_text",
+            Reason::NumberText => "bad_number_text",
             Reason::Uuid => "bad_uuid",
             Reason::JsonKey => "duplicate_json_key",
             Reason::JsonBytes(_) => "json_text_too_long",

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::bad_value::{BadValue, EVERY_COLUMN};
+use super::columns::ColumnRules;
 use super::flat::PREFIX;
 use crate::csv;
 use crate::envelope::{self, DEBEZIUM_UNAVAILABLE_VALUE};
@@ -99,6 +100,9 @@ pub struct Settings {
     /// What becomes of fields that are not among them.
     #[serde(default, skip_serializing_if = "is_refused")]
     pub undeclared: Undeclared,
+    /// What is said of single columns.
+    #[serde(default, skip_serializing_if = "ColumnRules::is_default")]
+    pub column_rules: ColumnRules,
 }
 
 fn is_refused(undeclared: &Undeclared) -> bool {
@@ -119,6 +123,7 @@ impl Default for Settings {
             format: Format::default(),
             columns: Vec::new(),
             undeclared: Undeclared::default(),
+            column_rules: ColumnRules::default(),
         }
     }
 }
@@ -133,12 +138,16 @@ impl Settings {
         rule.copied().unwrap_or_default()
     }
 
-    /// Whether a field of the value is no column: what flattening added and nobody asked for.
+    /// Whether a field of the value is no column: it is excluded, or flattening added it and nobody asked for it.
     pub(super) fn leaves_out(&self, field: &str) -> bool {
+        let is_key = || matches!(&self.key, KeySource::Columns(names) if names.iter().any(|name| name == field));
+        if self.column_rules.exclude.iter().any(|excluded| excluded == field) {
+            return !is_key();
+        }
         self.envelope == envelope::Kind::DebeziumFlat
             && field.starts_with(PREFIX)
             && !self.flat_fields.iter().any(|kept| kept == field)
-            && !matches!(&self.key, KeySource::Columns(names) if names.iter().any(|name| name == field))
+            && !is_key()
     }
 
     /// The first 16 hex digits of the SHA-256 of all settings: two objects with the same fingerprint and decoder version had their
@@ -215,6 +224,13 @@ mod tests {
                     field: "id".into(),
                     ty: DeclaredType::BigInt,
                 }],
+                ..base.clone()
+            },
+            Settings {
+                column_rules: ColumnRules {
+                    exclude: vec!["note".into()],
+                    ..ColumnRules::default()
+                },
                 ..base.clone()
             },
             Settings {

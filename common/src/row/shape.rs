@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use super::columns::column_for;
 use super::error::PlanError;
 use super::position;
 use super::settings::{KeySource, Settings};
+use super::{ColumnRules, TypeChanges};
 use crate::avro::datum::Cursor;
 use crate::avro::field::{self, Scratch};
 use crate::avro::form::{Form, Mapping};
@@ -26,12 +28,15 @@ pub(super) struct Field {
     nullable: bool,
     default: Option<String>,
     key: Option<u16>,
+    /// Names that it had before.
+    aliases: Vec<String>,
 }
 
 /// What key and value schemas make together.
 #[derive(Debug)]
-pub(super) struct Shape {
+pub(super) struct Shape<'a> {
     fields: Vec<Field>,
+    rules: &'a ColumnRules,
     /// Whether the records say what the key is; those without a key and with one planned do not.
     key_known: bool,
 }
@@ -39,16 +44,17 @@ pub(super) struct Shape {
 /// A schema and the record in it that holds the columns.
 pub(super) type RecordOf<'a> = (&'a WriterSchema, NodeId);
 
-impl Shape {
+impl<'a> Shape<'a> {
     /// The columns of a value record and of a key.
     pub(super) fn of(
         value: Option<RecordOf<'_>>,
         key: Option<RecordOf<'_>>,
-        settings: &Settings,
-    ) -> Result<Shape, PlanError> {
+        settings: &'a Settings,
+    ) -> Result<Shape<'a>, PlanError> {
+        let rules = &settings.column_rules;
         let mut fields: Vec<Field> = Vec::new();
         if let Some((schema, record)) = value {
-            fields = Field::all(schema, record, "value")?;
+            fields = Field::all(schema, record, "value", rules)?;
             fields.retain(|field| !settings.leaves_out(&field.source));
         }
         match &settings.key {
@@ -56,7 +62,7 @@ impl Shape {
             KeySource::Columns(names) => {
                 // A tombstone has only the record's key, which may hold the columns.
                 if let (None, Some((schema, record))) = (value, key) {
-                    fields = Field::all(schema, record, "key")?;
+                    fields = Field::all(schema, record, "key", rules)?;
                     fields.retain(|field| names.contains(&field.source));
                 }
                 for (position, name) in names.iter().enumerate() {
@@ -66,7 +72,7 @@ impl Shape {
             }
             KeySource::Record => {
                 if let Some((schema, record)) = key {
-                    add_key(&mut fields, Field::all(schema, record, "key")?)?;
+                    add_key(&mut fields, Field::all(schema, record, "key", rules)?)?;
                 }
             }
         }
@@ -81,48 +87,50 @@ impl Shape {
         }
         Ok(Shape {
             fields,
+            rules,
             key_known: key.is_some() || settings.key != KeySource::Record,
         })
     }
 
-    /// Adds the column of the change's place at its source, where one is configured.
-    pub(super) fn with_position(mut self, envelope: &WriterSchema, settings: &Settings) -> Result<Shape, PlanError> {
+    /// Adds the columns of the change's place at its source and of what else of the block is asked for.
+    pub(super) fn with_source(mut self, envelope: &WriterSchema, settings: &Settings) -> Result<Shape<'a>, PlanError> {
         if let Some(name) = &settings.position {
-            self.fields.push(position::field_of(envelope, name)?);
+            self.fields.push(position::ordering_field(envelope, name, self.rules)?);
+        }
+        let others = self.rules.source_fields.iter();
+        for name in others.filter(|name| settings.position.as_ref() != Some(name)) {
+            self.fields.push(position::field_of(envelope, name, self.rules)?);
         }
         Ok(self)
     }
 
+    /// Names the fields as the plan knows them.
+    fn settle(&mut self, plan: &Plan) {
+        let names: Vec<String> = self.fields.iter().map(|field| field.source.clone()).collect();
+        let rules = self.rules;
+        for field in &mut self.fields {
+            let own = (field.source.as_str(), field.aliases.as_slice());
+            let known = rules.known_as(plan, own, |name| names.iter().any(|own| own == name));
+            field.source = known.to_owned();
+        }
+    }
+
     /// The plan that holds these columns and those of `plan`; `None` if `plan` already does.
-    pub(super) fn grow(self, plan: &Plan) -> Result<Option<Plan>, PlanError> {
+    pub(super) fn grow(mut self, plan: &Plan) -> Result<Option<Plan>, PlanError> {
         let mut grown = plan.clone();
         let first = plan.columns.is_empty();
         if !first {
+            self.settle(plan);
             self.check_key(plan)?;
         }
         for field in self.fields {
-            match grown.columns.iter_mut().find(|column| column.source == field.source) {
-                Some(column) => field.widen(column)?,
-                None => {
-                    let name = column_name(&field.source, |name| {
-                        grown.columns.iter().any(|column| column.name == name)
-                    });
-                    let name = name.ok_or_else(|| PlanError::Name(field.source.clone()))?;
-                    let Field {
-                        source,
-                        ty,
-                        nullable,
-                        default,
-                        key,
-                    } = field;
-                    grown.columns.push(Column {
-                        name,
-                        ty,
-                        nullable,
-                        default,
-                        key,
-                        source,
-                    });
+            let taken = grown.columns.iter().position(|column| column.source == field.source);
+            match (column_for(&grown, &field.source, field.ty), taken) {
+                (Some(index), _) => field.widen(&mut grown.columns[index])?,
+                (None, Some(first)) => field.turn(&mut grown, first, self.rules)?,
+                (None, None) => {
+                    let name = self.rules.rename.get(&field.source).unwrap_or(&field.source).clone();
+                    grown.columns.push(field.into_column(&name, &grown)?);
                 }
             }
         }
@@ -175,6 +183,39 @@ fn add_key(fields: &mut Vec<Field>, key: Vec<Field>) -> Result<(), PlanError> {
 }
 
 impl Field {
+    /// A column of its own for values of a type that its first one cannot take on, where the rules allow that and it is no part of the key.
+    fn turn(mut self, plan: &mut Plan, first: usize, rules: &ColumnRules) -> Result<(), PlanError> {
+        let column = &mut plan.columns[first];
+        if rules.type_changes == TypeChanges::Halt || column.key.is_some() || self.key.is_some() {
+            return Err(PlanError::TypeChanged {
+                field: self.source,
+                planned: column.ty,
+                found: self.ty,
+            });
+        }
+        // Rows of one type have NULL in the columns of the others, and a default would be a value.
+        column.nullable = true;
+        self.nullable = true;
+        self.default = None;
+        let name = format!("{}_{}", column.name, self.ty.word());
+        let column = self.into_column(&name, plan)?;
+        plan.columns.push(column);
+        Ok(())
+    }
+
+    fn into_column(self, name: &str, plan: &Plan) -> Result<Column, PlanError> {
+        let taken = |name: &str| plan.columns.iter().any(|column| column.name == name);
+        let name = column_name(name, taken).ok_or_else(|| PlanError::Name(self.source.clone()))?;
+        Ok(Column {
+            name,
+            ty: self.ty,
+            nullable: self.nullable,
+            default: self.default,
+            key: self.key,
+            source: self.source,
+        })
+    }
+
     /// A field without a default that is no part of the key.
     pub(super) fn plain(source: String, ty: ColumnType, nullable: bool) -> Field {
         Field {
@@ -183,10 +224,16 @@ impl Field {
             nullable,
             default: None,
             key: None,
+            aliases: Vec::new(),
         }
     }
 
-    fn all(schema: &WriterSchema, record: NodeId, part: &'static str) -> Result<Vec<Field>, PlanError> {
+    fn all(
+        schema: &WriterSchema,
+        record: NodeId,
+        part: &'static str,
+        rules: &ColumnRules,
+    ) -> Result<Vec<Field>, PlanError> {
         let Some(fields) = schema.fields(record) else {
             let found = format!("{:?}", schema.kind(record)).to_lowercase();
             let found = found.split(['(', ' ']).next().unwrap_or_default().to_owned();
@@ -198,16 +245,18 @@ impl Field {
                 return Err(PlanError::Name(field.name.clone()));
             }
             let (mapping, nullable) = mapping(schema, field.node);
+            let ty = wanted_type(schema, field.node, &field.name, mapping, rules)?;
             let default = match &field.default {
-                Some(value) if !value.is_null() => Some(default_text(schema, field.node, value, &field.name)?),
+                Some(value) if !value.is_null() => Some(default_text(schema, field.node, ty, value, &field.name)?),
                 _ => None,
             };
             Ok(Field {
                 source: field.name.clone(),
-                ty: mapping.ty,
+                ty,
                 nullable,
                 default,
                 key: None,
+                aliases: field.aliases.clone(),
             })
         };
         fields.iter().map(field).collect()
@@ -225,8 +274,34 @@ impl Field {
     }
 }
 
+/// The type of a field's column: what the configuration asks for, else what the schema makes.
+///
+/// # Errors
+/// When the values of the schema have no place in the type that is asked for.
+pub(super) fn wanted_type(
+    schema: &WriterSchema,
+    node: NodeId,
+    name: &str,
+    mapping: Mapping,
+    rules: &ColumnRules,
+) -> Result<ColumnType, PlanError> {
+    let own = mapping.ty;
+    let Some(&wanted) = rules.types.get(name) else {
+        return Ok(own);
+    };
+    let node = schema.nullable(node).map_or(node, |(inner, _)| inner);
+    match mapping.into_column(node, wanted) {
+        Some(_) => Ok(wanted),
+        None => Err(PlanError::NoConversion {
+            field: name.to_owned(),
+            found: own,
+            wanted,
+        }),
+    }
+}
+
 /// The mapping of a field and whether it can be null.
-fn mapping(schema: &WriterSchema, node: NodeId) -> (Mapping, bool) {
+pub(super) fn mapping(schema: &WriterSchema, node: NodeId) -> (Mapping, bool) {
     match schema.nullable(node) {
         Some((inner, nullable)) => {
             let mapping = Mapping::of(schema, inner);
@@ -247,6 +322,7 @@ fn mapping(schema: &WriterSchema, node: NodeId) -> (Mapping, bool) {
 fn default_text(
     schema: &WriterSchema,
     node: NodeId,
+    ty: ColumnType,
     value: &serde_json::Value,
     name: &str,
 ) -> Result<String, PlanError> {
@@ -260,11 +336,12 @@ fn default_text(
     let mut cursor = Cursor::new(&datum);
     let (node, nullable) = schema.nullable(node).unwrap_or((node, Nullable::Never));
     let mut row = Row::new("\0");
-    let mapping = Mapping::of(schema, node);
-    row.reserve(2 * datum.len() + mapping.form.room());
+    let form = Mapping::of(schema, node).into_column(node, ty);
+    let form = form.ok_or_else(|| wrong(format!("it has no form as `{ty}`")))?;
+    row.reserve(2 * datum.len() + form.room());
     let written = cursor
         .present(nullable)
-        .and_then(|_| field::write(&mapping.form, schema, &mut cursor, &mut row, &mut Scratch::new(None)));
+        .and_then(|_| field::write(&form, schema, &mut cursor, &mut row, &mut Scratch::new(None)));
     written.map_err(|reason| wrong(reason.to_string()))?;
     let text = String::from_utf8_lossy(row.written()).into_owned();
     let unquoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
@@ -292,7 +369,7 @@ pub fn plan_for(
         let key = key.as_ref().map(|key| (key.as_ref(), key.root()));
         let mut shape = Shape::of(Some((value, record)), key, settings)?;
         if settings.envelope == crate::envelope::Kind::Debezium {
-            shape = shape.with_position(value, settings)?;
+            shape = shape.with_source(value, settings)?;
         }
         if let Some(grown) = shape.grow(&plan)? {
             plan = grown;

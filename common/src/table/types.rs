@@ -1,6 +1,7 @@
 //! Column types of Redshift (redshift.md section 2.1).
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,14 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
+    /// The type without its arguments, as part of a name: `double_precision`.
+    #[must_use]
+    pub fn word(self) -> String {
+        let text = self.to_string().to_lowercase();
+        let name = text.split('(').next().unwrap_or_default();
+        name.replace(' ', "_")
+    }
+
     /// Whether COPY reads this column as characters, so that an empty field is the empty string and not NULL.
     #[must_use]
     pub fn is_text(self) -> bool {
@@ -83,6 +92,68 @@ impl ColumnType {
                 | ColumnType::TimestampTz
         )
     }
+}
+
+/// Reads a type as DDL has it, in any case: `DECIMAL(10,2)`, `varchar`, `varchar(100)`, `double precision`.
+impl FromStr for ColumnType {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<ColumnType, ()> {
+        let text = text.trim().to_ascii_lowercase();
+        let (name, arguments) = match text.split_once('(') {
+            None => (text.as_str(), Vec::new()),
+            Some((name, rest)) => {
+                let inner = rest.strip_suffix(')').ok_or(())?;
+                let numbers = inner.split(',').map(|number| number.trim().parse::<u32>());
+                (name.trim(), numbers.collect::<Result<Vec<u32>, _>>().map_err(drop)?)
+            }
+        };
+        let limit = |max: u32| match arguments.as_slice() {
+            [] => Ok(None),
+            [limit] if (1..=max).contains(limit) => Ok(Some(*limit)),
+            _ => Err(()),
+        };
+        let plain = |ty: ColumnType| if arguments.is_empty() { Ok(ty) } else { Err(()) };
+        match name {
+            "boolean" | "bool" => plain(ColumnType::Boolean),
+            "smallint" | "int2" => plain(ColumnType::SmallInt),
+            "integer" | "int" | "int4" => plain(ColumnType::Integer),
+            "bigint" | "int8" => plain(ColumnType::BigInt),
+            "real" | "float4" => plain(ColumnType::Real),
+            "double precision" | "double" | "float8" | "float" => plain(ColumnType::Double),
+            "decimal" | "numeric" => decimal(&arguments),
+            "varchar" | "character varying" | "text" => Ok(ColumnType::Varchar {
+                limit: limit(VARCHAR_BYTES_MAX)?,
+            }),
+            "date" => plain(ColumnType::Date),
+            "time" => plain(ColumnType::Time),
+            "timetz" => plain(ColumnType::TimeTz),
+            "timestamp" => plain(ColumnType::Timestamp),
+            "timestamptz" => plain(ColumnType::TimestampTz),
+            "super" => plain(ColumnType::Super),
+            "varbyte" => Ok(ColumnType::Varbyte {
+                limit: limit(VARBYTE_BYTES_MAX)?,
+            }),
+            _ => Err(()),
+        }
+    }
+}
+
+/// Precision and scale within what Redshift has.
+fn decimal(arguments: &[u32]) -> Result<ColumnType, ()> {
+    let (precision, scale) = match arguments {
+        [precision] => (*precision, 0),
+        [precision, scale] => (*precision, *scale),
+        _ => return Err(()),
+    };
+    if !(1..=38).contains(&precision) || scale > precision.min(37) {
+        return Err(());
+    }
+    let narrow = |number: u32| u8::try_from(number).map_err(drop);
+    Ok(ColumnType::Decimal {
+        precision: narrow(precision)?,
+        scale: narrow(scale)?,
+    })
 }
 
 /// As in DDL; a VARCHAR without a limit is shown as `VARCHAR`, its width being the loader's to choose.

@@ -81,6 +81,13 @@ CREATE VIEW redshift_local.information_schema_columns AS
          NULL::int AS character_octet_length, numeric_precision, numeric_precision_radix, numeric_scale, datetime_precision
     FROM pg_catalog.svv_columns;
 
+CREATE VIEW pg_catalog.svv_column_privileges AS
+  SELECT l.table_schema AS namespace_name, l.table_name AS relation_name, l.column_name, lower(p.privilege_type) AS privilege_type,
+         p.grantee::int AS identity_id, COALESCE(r.rolname::text, 'public') AS identity_name,
+         CASE WHEN p.grantee = 0 THEN 'public' WHEN r.rolcanlogin THEN 'user' ELSE 'role' END AS identity_type, p.is_grantable AS admin_option
+    FROM redshift_local.column_list l JOIN pg_attribute a ON a.attrelid = l.relid AND a.attname = l.attname
+    CROSS JOIN LATERAL aclexplode(a.attacl) p LEFT JOIN pg_roles r ON r.oid = p.grantee;
+
 CREATE VIEW pg_catalog.svv_tables AS
   SELECT current_database()::text AS table_catalog, redshift_local.real_name(n.nspname) AS table_schema, redshift_local.real_name(c.relname) AS table_name,
          CASE WHEN c.relkind = 'v' THEN 'VIEW' WHEN c.relpersistence = 't' THEN 'LOCAL TEMPORARY' ELSE 'BASE TABLE' END AS table_type, ''::text AS remarks

@@ -161,6 +161,8 @@ impl Settings {
             },
             varchar: rules.varchar,
             order_by: rules.order_by,
+            metadata: rules.metadata,
+            made: rules.table,
         }
     }
 }

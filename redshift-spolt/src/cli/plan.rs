@@ -6,15 +6,16 @@ use std::sync::Arc;
 use common::claim::{Claim, manifest_key};
 use common::failure::Failure;
 use common::ids::{Offset, Partition};
-use runtime::config::Config;
+use runtime::config::{Config, DdlSetting};
 use runtime::port::{SignalLog as _, World as _};
 use runtime::report::Error;
 use runtime::world::RealWorld;
 
 use super::{Settings, authorization_shown, open, readiness};
-use crate::driver::load::{catalogs, connecting, look};
+use crate::driver::load::{catalogs, connecting, look, read_attached, replaces_columns};
 use crate::driver::plans::Plans;
 use crate::driver::table::Table;
+use crate::load::attached;
 use crate::load::machine::Limits;
 use crate::load::run::LoadPlan;
 use crate::load::state::State;
@@ -62,7 +63,7 @@ pub(super) async fn plan(config: Config, settings: Settings, topic: &str) -> Res
             )
         })
         .collect();
-    let facts = Facts {
+    let mut facts = Facts {
         load: &load,
         load_id: &load_id,
         plans: &known,
@@ -74,11 +75,21 @@ pub(super) async fn plan(config: Config, settings: Settings, topic: &str) -> Res
         catalog: &catalogs.target,
         deleted: &catalogs.deleted,
         aside: &catalogs.aside,
+        attached: &attached::NOTHING,
         manifests: &manifests,
         region: world.store.region(),
         now_ms: RealWorld.now_ms(),
     };
-    let script = compile(&table.target, &facts)?;
+    // What would be run if it may be is what this command is asked for.
+    let mut target = table.target.clone();
+    let ddl = std::mem::replace(&mut target.made.ddl, DdlSetting::Apply);
+    let mut script = compile(&target, &facts)?;
+    let attached;
+    if replaces_columns(&script) {
+        attached = read_attached(&mut *session, &target).await?;
+        facts.attached = &attached;
+        script = compile(&target, &facts)?;
+    }
     println!(
         "-- {} claims, {} rows, {} bytes into {} in mode {}",
         load.claims(),
@@ -87,6 +98,13 @@ pub(super) async fn plan(config: Config, settings: Settings, topic: &str) -> Res
         table.target.table,
         script.mode.name()
     );
+    match ddl {
+        DdlSetting::Apply => {}
+        DdlSetting::Preview => {
+            println!("-- `ddl` is \"preview\": changes of the table are left to you, and the load waits for them")
+        }
+        DdlSetting::Off => println!("-- `ddl` is \"off\": where the table has to change, the load halts"),
+    }
     let authorization = authorization_shown(&settings.own.copy);
     for statement in script.before.iter().chain(&script.transaction) {
         println!(

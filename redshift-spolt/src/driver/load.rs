@@ -8,11 +8,12 @@ use common::failure::{Class, Failure};
 use common::manifest;
 use common::plan::{Plan, PlanId};
 use runtime::failpoint;
-use runtime::port::{Session, SqlFailure};
+use runtime::port::{Answer, Session, SqlFailure};
 use tracing::debug;
 
 use super::{Shared, plans};
 use crate::load::aside::AsideGroup;
+use crate::load::attached::{self, Attached};
 use crate::load::evolve::{self, Present};
 use crate::load::machine::Outcome;
 use crate::load::names::TableName;
@@ -20,7 +21,7 @@ use crate::load::outcome::meaning;
 use crate::load::run::{Group, LoadPlan};
 use crate::load::sql::identifier;
 use crate::load::state::{State, StateTables, TableRow};
-use crate::load::statements::{Facts, Script, Target, compile};
+use crate::load::statements::{Facts, Purpose, Script, Target, compile};
 use crate::warehouse::apply::{Phases, apply};
 
 /// What a load came to.
@@ -84,7 +85,7 @@ async fn attempt(
             )
         })
         .collect();
-    let facts = Facts {
+    let mut facts = Facts {
         load,
         load_id,
         plans: &known,
@@ -93,11 +94,19 @@ async fn attempt(
         catalog: &catalogs.target,
         deleted: &catalogs.deleted,
         aside: &catalogs.aside,
+        attached: &attached::NOTHING,
         manifests: &manifests,
         region: shared.store.region(),
         now_ms: shared.world.now_ms(),
     };
-    let script = match compile(target, &facts) {
+    let mut compiled = compile(target, &facts);
+    let attached;
+    if compiled.as_ref().is_ok_and(replaces_columns) {
+        attached = read_attached(&mut *session, target).await?;
+        facts.attached = &attached;
+        compiled = compile(target, &facts);
+    }
+    let script = match compiled {
         Ok(script) => script,
         Err(failure) => {
             shared.pool.give(session);
@@ -116,6 +125,28 @@ async fn attempt(
         outcome: ended.outcome,
         phases: ended.phases,
     })
+}
+
+/// Whether a column of the target is replaced, so that what hangs on it has to be known.
+#[must_use]
+pub fn replaces_columns(script: &Script) -> bool {
+    script
+        .transaction
+        .iter()
+        .any(|statement| statement.purpose == Purpose::Convert)
+}
+
+/// What hangs on the target's columns.
+///
+/// # Errors
+/// When the catalog cannot be read.
+pub async fn read_attached(session: &mut dyn Session, target: &Target) -> Result<Attached, Failure> {
+    let mut answers: [Answer; 3] = Default::default();
+    for (statement, answer) in attached::read(&target.table)?.iter().zip(&mut answers) {
+        let ran = session.run(statement).await;
+        *answer = ran.map_err(|failure| asking("read what hangs on the columns", &failure))?;
+    }
+    Ok(attached::parse(&answers))
 }
 
 /// The catalog does not fit what is known of the table. What is known may be of another moment than the catalog: the warehouse was restored

@@ -285,11 +285,11 @@ fn type_differs(present: &Present, column: &Wanted) -> Failure {
 /// this may stand in a transaction (redshift.md 3.2). The drop has no CASCADE: where a view depends on the column, the warehouse refuses and
 /// says which, and nothing is done.
 #[must_use]
-pub fn convert(table: &str, column: &Wanted) -> [String; 4] {
+pub fn convert(table: &str, column: &Wanted, encoding: &str) -> [String; 4] {
     let (name, ty) = (identifier(&column.name), column.ty);
     let wider = identifier(WIDER);
     [
-        format!("ALTER TABLE {table} ADD COLUMN {wider} {ty}"),
+        format!("ALTER TABLE {table} ADD COLUMN {wider} {ty}{encoding}"),
         format!("UPDATE {table} SET {wider} = {name}"),
         format!("ALTER TABLE {table} DROP COLUMN {name}"),
         format!("ALTER TABLE {table} RENAME COLUMN {wider} TO {name}"),

@@ -7,6 +7,7 @@ use super::aside;
 use super::conflict;
 use super::evolve::Wanted;
 use super::history;
+use super::metadata::{OPERATION, STAGED_OPERATION};
 use super::mode::Mode;
 use super::order::Order;
 use super::replay;
@@ -261,6 +262,9 @@ fn append(table: &str, stage: &str, columns: &[Wanted], dedupe: bool) -> String 
 
 /// A staged column as a value of the target's type.
 pub(super) fn value(column: &Wanted, from: &str) -> String {
+    if column.name == OPERATION {
+        return format!("{from}.{}", identifier(STAGED_OPERATION));
+    }
     let name = identifier(&column.name);
     match column.ty {
         ColumnType::Time | ColumnType::TimeTz => format!("CAST({from}.{name} AS {})", column.ty),

@@ -15,6 +15,9 @@
 //! | [`history`] | every change as a row that holds from and to (rule 28) |
 //! | [`truncate`] | what a truncate does to the rows that are there (rule 26) |
 //! | [`evolve`] | what the target lacks (forward only) |
+//! | `ddl` | the statements that bring it, what is written down of them, and whether they may be run |
+//! | [`attached`] | what hangs on columns and must not be lost with them |
+//! | [`metadata`] | what rows say of their records on request |
 //! | [`statements`] | the transaction as an ordered list of statements with what each must answer (rule 17) |
 //! | `merge` | how the stage becomes rows of the target, by mode (rule 17) |
 //! | [`aside`] | records set aside: their table, and which came too late to be mended (rule 27) |
@@ -25,13 +28,16 @@
 //! | [`sql`] | identifiers and literals |
 
 pub mod aside;
+pub mod attached;
 pub mod check;
 pub mod conflict;
+mod ddl;
 pub mod evolve;
 pub mod growth;
 pub mod history;
 pub mod machine;
 mod merge;
+pub mod metadata;
 pub mod mode;
 pub mod names;
 pub mod order;

@@ -49,6 +49,12 @@ impl TableName {
         self.beside(state_schema, "set_aside")
     }
 
+    /// The table of changes that were made to the target's columns.
+    #[must_use]
+    pub fn changes(&self, state_schema: &str) -> TableName {
+        self.beside(state_schema, "changes")
+    }
+
     fn beside(&self, state_schema: &str, what: &str) -> TableName {
         let name = shortened(
             &format!("{}__{}", self.schema, self.name),

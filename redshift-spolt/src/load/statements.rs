@@ -13,18 +13,22 @@ use common::plan::{META_COLUMNS, Plan, PlanId};
 use common::table::ColumnType;
 
 use super::aside::{self, AsideGroup};
-use super::evolve::{self, Evolution, Present, Wanted};
+use super::attached::Attached;
+use super::ddl::{constant, create_table, shape, shape_deleted, shape_own};
+use super::evolve::{self, Present, Wanted};
 use super::growth;
 use super::merge;
+use super::metadata;
 use super::mode::{self, Mode};
 use super::names::TableName;
-use super::order::{self, Order};
+use super::order;
 use super::replay;
 use super::run::{Group, LoadPlan, Run};
 use super::sql::{fill, identifier, literal, timestamp};
 use super::state::{StateTables, TableRow};
 use super::truncate;
 use super::unchanged;
+use runtime::config::{Metadata, TableSettings};
 
 /// Stands in a COPY for the credentials, which only the executor knows and nobody logs.
 pub const AUTHORIZATION: &str = "{authorization}";
@@ -57,6 +61,8 @@ pub enum Purpose {
     FillDefault,
     /// Puts a wider column in the place of one whose numbers became too large.
     Convert,
+    /// Writes down a change of the target's columns.
+    RecordChange,
     /// Creates the stage.
     CreateStage,
     /// Loads one group.
@@ -127,7 +133,8 @@ impl Purpose {
             | Purpose::CreateTarget
             | Purpose::AddColumn
             | Purpose::FillDefault
-            | Purpose::Convert => "evolve",
+            | Purpose::Convert
+            | Purpose::RecordChange => "evolve",
             Purpose::Begin | Purpose::Lock | Purpose::ReadState | Purpose::ReadCatalog => "lock",
             Purpose::CreateStage | Purpose::Copy | Purpose::CountRows => "copy",
             Purpose::Trim
@@ -207,6 +214,10 @@ pub struct Target {
     pub varchar: BTreeMap<String, u32>,
     /// The field whose column orders the rows of a key; `None` for their offsets.
     pub order_by: Option<String>,
+    /// What rows say of their records besides their place in Kafka.
+    pub metadata: Vec<Metadata>,
+    /// How the table is made and changed.
+    pub made: TableSettings,
 }
 
 /// What is known when a load is compiled.
@@ -228,6 +239,8 @@ pub struct Facts<'a> {
     pub deleted: &'a [Present],
     /// The same of the table of records set aside; empty where there never were any.
     pub aside: &'a [Present],
+    /// What hangs on the target's columns; asked for where one of them is replaced.
+    pub attached: &'a Attached,
     /// Bucket and key of each manifest: of the groups, then of the records set aside.
     pub manifests: &'a [(String, String)],
     /// Region of the manifests' bucket.
@@ -306,6 +319,7 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
         if let Some(by) = by.as_ref().filter(|by| by.column.name == order::RECORD_TIME) {
             kept.push(by.column.clone());
         }
+        kept.extend(metadata::columns(&target.metadata, mode, &kept));
         shape(&mut script.before, &mut out, target, facts, &kept, mode)?;
         if let Some(by) = &by {
             shape_deleted(&mut script.before, &mut out, target, facts, by)?;
@@ -445,57 +459,6 @@ fn first_rows(out: &mut Writer, tables: &StateTables, facts: &Facts<'_>, order: 
     Ok(())
 }
 
-/// Makes the target fit: widening before the transaction, the rest inside.
-fn shape(
-    before: &mut Vec<Statement>,
-    out: &mut Writer,
-    target: &Target,
-    facts: &Facts<'_>,
-    columns: &[Wanted],
-    mode: Mode,
-) -> Result<(), Failure> {
-    let evolution = evolve::compare(facts.catalog, columns, mode)?;
-    if evolution.create && facts.known.is_some() {
-        return Err(
-            Failure::halt("the target table is gone, but its state says that rows were loaded into it").hint(
-                "restore the table, or drop its state tables as well to load everything again from the beginning",
-            ),
-        );
-    }
-    if evolution.create && target.create_schemas {
-        let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(&target.table.schema));
-        before.push(Statement {
-            purpose: Purpose::CreateSchema,
-            sql,
-            expect: Expect::Done,
-        });
-    }
-    let table = target.table.sql();
-    let create = create_target(&table, columns, mode);
-    change(before, out, &target.table, facts.catalog, (&evolution, create))
-}
-
-/// The same for the table of deleted keys, which is made with the first rows.
-fn shape_deleted(
-    before: &mut Vec<Statement>,
-    out: &mut Writer,
-    target: &Target,
-    facts: &Facts<'_>,
-    order: &Order,
-) -> Result<(), Failure> {
-    let columns = order.columns();
-    let evolution = evolve::compare(facts.deleted, &columns, Mode::Upsert)?;
-    let table = target.table.deleted(&target.state_schema);
-    if evolution.create && facts.known.is_some() {
-        return Err(Failure::halt(format!(
-            "the table `{table}` of deleted keys is gone, so that a late change of such a key could bring it back"
-        ))
-        .hint("restore it together with the target and its state tables, or drop them all to load everything again from the beginning"));
-    }
-    let create = create_target(&table.sql(), &columns, Mode::Upsert);
-    change(before, out, &table, facts.deleted, (&evolution, create))
-}
-
 /// Brings the records that were set aside to their table (rule 27). The table's name where it knows the keys of its records, so that the
 /// merge can tell which of them came too late.
 fn set_aside(
@@ -522,7 +485,7 @@ fn set_aside(
     let columns = aside::columns(&keys);
     let evolution = evolve::compare_all(facts.aside, &columns)?;
     let create = create_table(&table, columns.iter().map(|column| (column.name.as_str(), column.ty)));
-    change(before, out, &name, facts.aside, (&evolution, create))?;
+    shape_own(before, out, &name, facts.aside, (&evolution, create))?;
     out.add(Purpose::CreateStage, aside::create_stage(&keys), Expect::Done);
     for (index, group) in groups.iter().enumerate() {
         let sql = copy_aside(facts, facts.load.groups.len() + index, group)?;
@@ -545,89 +508,6 @@ fn copy_aside(facts: &Facts<'_>, manifest: usize, group: &AsideGroup) -> Result<
     let columns = aside::line_columns(plan);
     let (dialect, region) = (&group.key.dialect, group.key.region.as_str());
     copy(facts, manifest, (aside::STAGE, &columns), dialect, region)
-}
-
-/// Carries an evolution out: widening before the transaction, the rest inside.
-fn change(
-    before: &mut Vec<Statement>,
-    out: &mut Writer,
-    name: &TableName,
-    catalog: &[Present],
-    (evolution, create): (&Evolution, String),
-) -> Result<(), Failure> {
-    let table = name.sql();
-    let mut expected = catalog.to_vec();
-    for (column, width) in &evolution.widen {
-        let sql = format!(
-            "ALTER TABLE {table} ALTER COLUMN {} TYPE VARCHAR({width})",
-            identifier(column)
-        );
-        before.push(Statement {
-            purpose: Purpose::Widen,
-            sql,
-            expect: Expect::Done,
-        });
-        expected
-            .iter_mut()
-            .filter(|present| present.name == *column)
-            .for_each(|present| present.width = Some(*width));
-    }
-    out.add(Purpose::ReadCatalog, evolve::read(name)?, Expect::Catalog(expected));
-    if evolution.create {
-        out.add(Purpose::CreateTarget, create, Expect::Done);
-    }
-    for column in &evolution.add {
-        let (name, ty) = (identifier(&column.name), column.ty);
-        out.add(
-            Purpose::AddColumn,
-            format!("ALTER TABLE {table} ADD COLUMN {name} {ty}"),
-            Expect::Done,
-        );
-        if let Some(default) = &column.default {
-            let sql = format!("UPDATE {table} SET {name} = {}", constant(default, ty)?);
-            out.add(Purpose::FillDefault, sql, Expect::Done);
-        }
-    }
-    for column in &evolution.convert {
-        for sql in evolve::convert(&table, column) {
-            out.add(Purpose::Convert, sql, Expect::Done);
-        }
-    }
-    Ok(())
-}
-
-/// Neither DEFAULT nor PRIMARY KEY: such columns could never be widened (rule 17). Only the key refuses NULL, since that cannot be
-/// taken back.
-fn create_target(table: &str, columns: &[Wanted], mode: Mode) -> String {
-    let key = mode.is_keyed();
-    let data = columns.iter().map(|column| {
-        let null = if column.key && key { " NOT NULL" } else { "" };
-        format!("{} {}{null}", identifier(&column.name), column.ty)
-    });
-    let meta = mode
-        .meta_columns()
-        .into_iter()
-        .map(|(name, ty)| format!("{} {ty}", identifier(name)));
-    format!(
-        "CREATE TABLE {table} (\n    {}\n)",
-        data.chain(meta).collect::<Vec<_>>().join(",\n    ")
-    )
-}
-
-fn create_table<'a>(table: &str, columns: impl Iterator<Item = (&'a str, ColumnType)>) -> String {
-    let lines: Vec<String> = columns.map(|(name, ty)| format!("{} {ty}", identifier(name))).collect();
-    format!("CREATE TABLE {table} (\n    {}\n)", lines.join(",\n    "))
-}
-
-/// A default of a plan as a constant of its column's type.
-fn constant(default: &str, ty: ColumnType) -> Result<String, Failure> {
-    let text = literal(default)?;
-    Ok(match ty {
-        ColumnType::Varchar { .. } => text,
-        ColumnType::Super => format!("JSON_PARSE({text})"),
-        ColumnType::Varbyte { .. } => format!("FROM_HEX({text})"),
-        ty => format!("CAST({text} AS {ty})"),
-    })
 }
 
 /// The stage has the columns of all groups; each COPY names its own, and what it lacks takes the stage's default.

@@ -41,6 +41,8 @@ impl Warehouse {
             mode,
             varchar: BTreeMap::new(),
             order_by: None,
+            metadata: Vec::new(),
+            made: runtime::config::TableSettings::default(),
         };
         Warehouse {
             sqlite: Sqlite::new(),
@@ -65,6 +67,7 @@ impl Warehouse {
             catalog: &self.sqlite.catalog("public", "orders"),
             deleted: &[],
             aside: &self.sqlite.catalog("spolt", "public__orders__set_aside"),
+            attached: &redshift_spolt::load::attached::NOTHING,
             manifests: &manifests,
             region: "eu-central-1",
             now_ms: 1_700_000_000_000,

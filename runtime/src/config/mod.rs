@@ -31,8 +31,8 @@ mod units;
 
 pub use problem::{ConfigError, Problem};
 pub use topics::{
-    EnvelopeSetting, FormatSetting, KeySetting, Mode, TombstoneSetting, TopicPattern, TopicRules, TopicSelection,
-    TopicSettings,
+    DdlSetting, DistSetting, EnvelopeSetting, FormatSetting, KeySetting, Metadata, Mode, TableSettings,
+    TombstoneSetting, TopicPattern, TopicRules, TopicSelection, TopicSettings,
 };
 pub use units::Size;
 

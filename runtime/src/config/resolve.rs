@@ -13,6 +13,7 @@ use s3_spolt::s3_spolt;
 use topics::topic_rules;
 
 mod choose;
+mod columns;
 mod declared;
 mod kafka;
 mod redshift_spolt;

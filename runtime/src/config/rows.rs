@@ -3,9 +3,9 @@
 
 use common::envelope;
 use common::json::Undeclared;
-use common::row::{Format, KeySource, Settings, Tombstones};
+use common::row::{ColumnRules, Format, KeySource, Settings, Tombstones};
 
-use super::topics::{EnvelopeSetting, FormatSetting, KeySetting, TombstoneSetting, TopicSettings};
+use super::topics::{EnvelopeSetting, FormatSetting, KeySetting, Metadata, TombstoneSetting, TopicSettings};
 
 impl TopicSettings {
     /// How the topic's records become rows.
@@ -46,7 +46,22 @@ impl TopicSettings {
                 .and_then(|field| field.strip_prefix("source."))
                 .map(str::to_owned),
             bad_values: self.bad_values.clone(),
+            column_rules: self.column_rules(),
             ..Settings::default()
+        }
+    }
+
+    fn column_rules(&self) -> ColumnRules {
+        let of_source = self.metadata.iter().filter_map(|metadata| match metadata {
+            Metadata::Source(field) => Some(field.clone()),
+            Metadata::Timestamp | Metadata::Operation => None,
+        });
+        ColumnRules {
+            exclude: self.exclude_fields.clone(),
+            rename: self.rename.clone(),
+            types: self.types.clone(),
+            type_changes: self.type_changes,
+            source_fields: of_source.collect(),
         }
     }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use common::json::{Declared, Undeclared};
-use common::row::BadValue;
+use common::row::{BadValue, TypeChanges};
+use common::table::ColumnType;
 use regex::Regex;
 
 /// A topic by name, or many by a regular expression that begins with `^` and must match the whole name.
@@ -205,6 +206,67 @@ pub struct TopicSettings {
     pub bad_values: BTreeMap<String, BadValue>,
     /// Widths of text columns in bytes, by column.
     pub varchar: BTreeMap<String, u32>,
+    /// Fields of the value that are no columns.
+    pub exclude_fields: Vec<String>,
+    /// Names of columns, by field.
+    pub rename: BTreeMap<String, String>,
+    /// Types of columns, by field.
+    pub types: BTreeMap<String, ColumnType>,
+    /// What a change of type does that no wider type holds.
+    pub type_changes: TypeChanges,
+    /// What every row says of its record besides its place in Kafka.
+    pub metadata: Vec<Metadata>,
+    /// How the loader makes the table and follows its schema.
+    pub table: TableSettings,
+}
+
+/// Something of a record that becomes a column.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Metadata {
+    /// The record's timestamp.
+    Timestamp,
+    /// The operation.
+    Operation,
+    /// A field of a Debezium change's source block.
+    Source(String),
+}
+
+/// Whether the loader changes tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DdlSetting {
+    /// It creates and changes them as the claims need.
+    #[default]
+    Apply,
+    /// It says which statements it needs, and waits until somebody has run them.
+    Preview,
+    /// It does nothing of the kind: the table halts.
+    Off,
+}
+
+/// How rows are spread over a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum DistSetting {
+    /// Redshift chooses.
+    Auto,
+    /// Round robin.
+    Even,
+    /// The whole table on every node.
+    All,
+    /// By the value of this column.
+    Key(String),
+}
+
+/// How a table is made and changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TableSettings {
+    /// Whether it is.
+    pub ddl: DdlSetting,
+    /// Columns by which rows are sorted; nothing is said of it when empty.
+    pub sort_key: Vec<String>,
+    /// How rows are spread, if that is said.
+    pub dist: Option<DistSetting>,
+    /// Compression encodings, by column.
+    pub encode: BTreeMap<String, String>,
 }
 
 /// Settings of all topics: the first entry that matches holds, else the defaults.

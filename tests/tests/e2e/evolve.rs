@@ -144,15 +144,22 @@ async fn wider_numbers_get_wider_columns_and_keep_their_values() {
         row(["2", "2147483647", "0.5", "-0.05"]),
     ];
     rig.equals(&rig.parts.redshift, "kept", &sql, before).await;
-    // Nothing that depends on the column is dropped with it.
+    // Nothing that hangs on the column is lost with it, and nothing that depends on it is dropped.
+    let table = format!("\"{}\".\"kept\"", rig.name);
     let warehouse = Warehouse::connect(&rig.parts.redshift).await;
     let view = format!("\"{}\".\"kept_view\"", rig.name);
     let create = format!("CREATE VIEW {view} AS SELECT n FROM \"{}\".\"kept\"", rig.name);
-    warehouse.rows(&create).await.unwrap();
+    for statement in [
+        create,
+        format!("COMMENT ON COLUMN {table}.n IS 'how many, it''s said'"),
+        format!("GRANT SELECT (n) ON {table} TO PUBLIC"),
+    ] {
+        warehouse.rows(&statement).await.unwrap();
+    }
     produce(true, 3, 1 << 40, 99_999_999);
     until("the table halts and names the view", async || {
         let log = loader.log();
-        if log.contains("kept_view") && log.contains("halted") {
+        if log.contains(&format!("views are bound to it: `{}.kept_view`", rig.name)) && log.contains("halted") {
             Ok(())
         } else {
             Err(loader.log_tail())
@@ -169,4 +176,40 @@ async fn wider_numbers_get_wider_columns_and_keep_their_values() {
         row(["3", "1099511627776", "0.1", "999999.9900"]),
     ];
     rig.equals(&rig.parts.redshift, "kept", &sql, after).await;
+
+    let of_table = format!("WHERE namespace_name = '{}' AND relation_name = 'kept'", rig.name);
+    let rights = format!("SELECT column_name, privilege_type, identity_type FROM svv_column_privileges {of_table}");
+    assert_eq!(
+        warehouse.rows(&rights).await.unwrap(),
+        [row3(["n", "select", "public"])]
+    );
+    let comments = format!(
+        "SELECT d.description FROM pg_description d JOIN pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid \
+         JOIN pg_class c ON c.oid = d.objoid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = '{}' AND a.attname = 'n'",
+        rig.name
+    );
+    assert_eq!(
+        warehouse.rows(&comments).await.unwrap(),
+        [vec![Some("how many, it's said".to_owned())]]
+    );
+    let changes = format!(
+        "SELECT kind, column_name, COUNT(*) FROM \"state_{0}\".\"{0}__kept__changes\" GROUP BY 1, 2 ORDER BY 1, 2",
+        rig.name
+    );
+    let expected = [
+        ["create_table", "", "1"],
+        ["wider_type", "id", "4"],
+        ["wider_type", "n", "6"],
+        ["wider_type", "price", "4"],
+        ["wider_type", "r", "4"],
+    ];
+    let found = warehouse.rows(&changes).await.unwrap();
+    assert_eq!(found, expected.map(row3));
+}
+
+/// Three cells, an empty one for NULL.
+fn row3(cells: [&str; 3]) -> Vec<Option<String>> {
+    cells
+        .map(|cell| Some(cell.to_owned()).filter(|cell| !cell.is_empty()))
+        .to_vec()
 }

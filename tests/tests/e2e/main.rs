@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
 mod collect;
+mod columns;
 mod crash;
 mod debezium;
 mod evolve;

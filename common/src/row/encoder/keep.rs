@@ -98,14 +98,13 @@ impl RowEncoder {
     /// The key columns in a datum of a schema that has them.
     fn key_columns_of(&mut self, columns: Vec<Column>, id: u32, datum: &[u8]) -> Option<Vec<u8>> {
         let schema = self.schemas.get(&self.name(id))?;
-        let fields = schema.fields(schema.root())?;
-        let known = |source: &String| fields.iter().any(|field| field.name == *source);
-        if !columns.iter().all(|column| known(&column.source)) {
-            return None;
-        }
         let fields = Fields::new(schema.clone(), schema.root());
         let keys = Plan { columns };
-        let program = RowProgram::compile(&keys, Some(fields), None, Wanted::Key, &self.settings.null_marker);
+        let known = |column| fields.field_of(&keys, column, &self.settings).is_some();
+        if !keys.columns.iter().all(known) {
+            return None;
+        }
+        let program = RowProgram::compile(&keys, Some(fields), None, Wanted::Key, &self.settings);
         self.hand.write_key(&program, datum)
     }
 }

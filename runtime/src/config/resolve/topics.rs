@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use common::json::Undeclared;
-use common::row::BadValue;
+use common::row::{BadValue, TypeChanges};
 use toml::Value;
 
 use super::super::reader::{Field, Section};
 use super::super::topics::{
-    EnvelopeSetting, FormatSetting, KeySetting, Mode, TombstoneSetting, TopicPattern, TopicRules, TopicSelection,
-    TopicSettings,
+    EnvelopeSetting, FormatSetting, KeySetting, Mode, TableSettings, TombstoneSetting, TopicPattern, TopicRules,
+    TopicSelection, TopicSettings,
 };
 use super::choose::choice_from;
-use super::declared;
+use super::{columns, declared};
 
 /// Longest text column of Redshift, in bytes.
 const VARCHAR_MAX: u32 = 65_535;
@@ -47,6 +47,12 @@ pub(super) fn topic_rules(root: &Section<'_>) -> TopicRules {
         bad_records_max: 100,
         bad_values: BTreeMap::new(),
         varchar: BTreeMap::new(),
+        exclude_fields: Vec::new(),
+        rename: BTreeMap::new(),
+        types: BTreeMap::new(),
+        type_changes: TypeChanges::Halt,
+        metadata: Vec::new(),
+        table: TableSettings::default(),
     };
     let section = root.section("topic_defaults");
     let defaults = topic_settings(&section, &builtin);
@@ -139,6 +145,12 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
         bad_records_max,
         bad_values: bad_values(section, &inherited.bad_values),
         varchar,
+        exclude_fields: section.or("exclude_fields", inherited.exclude_fields.clone()),
+        rename: columns::rename(section, &inherited.rename),
+        types: columns::types(section, &inherited.types),
+        type_changes: columns::type_changes(section, inherited.type_changes),
+        metadata: columns::metadata(section, envelope, &inherited.metadata),
+        table: columns::table(section, &inherited.table),
     }
 }
 
