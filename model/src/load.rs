@@ -292,6 +292,7 @@ impl Loading {
                 order_by: None,
                 metadata: Vec::new(),
                 made: runtime::config::TableSettings::default(),
+                refreshes: None,
             },
             bounds,
             limits: Limits {

@@ -383,6 +383,7 @@ impl Work<'_> {
                 partitions: None,
                 grown: Vec::new(),
                 order: None,
+                refreshing: false,
             });
             count += 1;
         }

@@ -245,6 +245,7 @@ fn bench() -> Bench {
         order_by: None,
         metadata: Vec::new(),
         made: runtime::config::TableSettings::default(),
+        refreshes: None,
     };
     Bench {
         script,

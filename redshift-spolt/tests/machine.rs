@@ -362,6 +362,7 @@ fn an_added_partition_goes_on_by_itself_when_its_increase_is_in_force() {
             partitions: Some(partitions),
             grown,
             order: None,
+            refreshing: false,
         })
     };
     let table = row(1, vec![]).unwrap();

@@ -109,6 +109,7 @@ fn target(order_by: &str) -> Target {
         order_by: Some(order_by.to_owned()),
         metadata: Vec::new(),
         made: runtime::config::TableSettings::default(),
+        refreshes: None,
     }
 }
 

@@ -69,6 +69,7 @@ fn target(mode: Mode) -> Target {
         order_by: None,
         metadata: Vec::new(),
         made: runtime::config::TableSettings::default(),
+        refreshes: None,
     }
 }
 
@@ -80,6 +81,7 @@ fn row(plan: Option<&Plan>) -> TableRow {
         partitions: Some(6),
         grown: Vec::new(),
         order: None,
+        refreshing: false,
     }
 }
 

@@ -452,6 +452,7 @@ pub fn table(topic: &'static str, keyed: Mode) -> Table {
             order_by: None,
             metadata: Vec::new(),
             made: runtime::config::TableSettings::default(),
+            refreshes: None,
         },
         policy: common::chain::Policy::default(),
     }

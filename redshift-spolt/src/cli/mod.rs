@@ -1,4 +1,4 @@
-//! The front door: `run`, `check`, `plan`, `accept-partitions`, `set-aside`, `status`, `unregister`.
+//! The front door: `run`, `check`, `plan`, `accept-partitions`, `refresh`, `set-aside`, `status`, `unregister`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +22,7 @@ mod accept;
 mod check;
 mod open;
 mod plan;
+mod refresh;
 mod run;
 mod set_aside;
 mod status;
@@ -59,6 +60,8 @@ enum Command {
     },
     /// Records that have no row: list, show, replay, discard.
     SetAside(set_aside::Wish),
+    /// Replace all that a table holds by what the source sends again: begin, finish, give-up; only shows what it would do unless --apply is given.
+    Refresh(refresh::Wish),
     /// End the registration of a target that is no more; shows what it would do unless --apply is given.
     Unregister(unregister::Wish),
     /// Print checkpoints and lag of every table.
@@ -96,6 +99,7 @@ async fn execute(arguments: Arguments) -> Result<(), Error> {
         Command::Check => check::check(config, settings).await,
         Command::Plan { topic } => plan::plan(config, settings, &topic).await,
         Command::AcceptPartitions { topic, apply } => accept::accept(config, settings, &topic, apply).await,
+        Command::Refresh(wish) => refresh::refresh(config, settings, wish).await,
         Command::SetAside(wish) => set_aside::set_aside(config, settings, wish).await,
         Command::Unregister(wish) => unregister::unregister(config, settings, wish).await,
         Command::Status { json } => status::status(config, settings, json).await,
@@ -163,6 +167,7 @@ impl Settings {
             order_by: rules.order_by,
             metadata: rules.metadata,
             made: rules.table,
+            refreshes: None,
         }
     }
 }

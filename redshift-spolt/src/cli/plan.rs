@@ -53,7 +53,7 @@ pub(super) async fn plan(config: Config, settings: Settings, topic: &str) -> Res
         let plan = plans.get(&*world.store, &bucket, &config.s3.prefix, &id).await?;
         known.insert(id, (*plan).clone());
     }
-    let catalogs = catalogs(&mut *session, &table.target, &load).await?;
+    let catalogs = catalogs(&mut *session, &table.target.during(row.as_ref()), &load).await?;
     let load_id = RealWorld.uuid();
     let manifests: Vec<(String, String)> = (0..load.manifests())
         .map(|part| {
@@ -81,7 +81,7 @@ pub(super) async fn plan(config: Config, settings: Settings, topic: &str) -> Res
         now_ms: RealWorld.now_ms(),
     };
     // What would be run if it may be is what this command is asked for.
-    let mut target = table.target.clone();
+    let mut target = table.target.during(row.as_ref());
     let ddl = std::mem::replace(&mut target.made.ddl, DdlSetting::Apply);
     let mut script = compile(&target, &facts)?;
     let attached;

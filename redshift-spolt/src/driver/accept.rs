@@ -64,7 +64,7 @@ pub async fn record(
     count: u32,
     barriers: &BTreeMap<Partition, Position>,
 ) -> Result<(), Failure> {
-    let tables = StateTables::of(&table.target.table, &table.target.state_schema);
+    let tables = StateTables::of(table.target.own(), &table.target.state_schema);
     let asking = |failure| connecting(&failure).context("record the acceptance");
     for sql in ["BEGIN".to_owned(), tables.lock()] {
         session.run(&sql).await.map_err(asking)?;

@@ -48,7 +48,7 @@ pub async fn run(shared: &Shared, target: &Target, load: &LoadPlan, row: Option<
     let Ok(_permit) = shared.permits.acquire().await else {
         return Report::nothing(Outcome::Retry(Failure::retry("the process is shutting down")));
     };
-    match attempt(shared, target, load, row, load_id).await {
+    match attempt(shared, &target.during(row), load, row, load_id).await {
         Ok(report) => report,
         Err(failure) => Report::nothing(ended(failure)),
     }
@@ -216,11 +216,11 @@ pub async fn catalogs(session: &mut dyn Session, target: &Target, load: &LoadPla
     if !load.groups.is_empty() || load.emptying().is_some() {
         found.target = catalog(session, &target.table).await?;
         if target.order_by.is_some() {
-            found.deleted = catalog(session, &target.table.deleted(&target.state_schema)).await?;
+            found.deleted = catalog(session, &target.own().deleted(&target.state_schema)).await?;
         }
     }
     if !load.groups.is_empty() || !load.asides.is_empty() || load.emptying().is_some() {
-        found.aside = catalog(session, &target.table.set_aside(&target.state_schema)).await?;
+        found.aside = catalog(session, &target.own().set_aside(&target.state_schema)).await?;
     }
     Ok(found)
 }
@@ -230,7 +230,7 @@ pub async fn catalogs(session: &mut dyn Session, target: &Target, load: &LoadPla
 /// # Errors
 /// When the catalog cannot be read.
 pub async fn has_set_aside(session: &mut dyn Session, target: &Target) -> Result<Option<Vec<Present>>, Failure> {
-    let columns = catalog(session, &target.table.set_aside(&target.state_schema)).await?;
+    let columns = catalog(session, &target.own().set_aside(&target.state_schema)).await?;
     Ok((!columns.is_empty()).then_some(columns))
 }
 
@@ -252,7 +252,7 @@ pub async fn catalog(session: &mut dyn Session, table: &TableName) -> Result<Vec
 /// When the warehouse does not answer or refuses.
 pub async fn read_state(shared: &Shared, target: &Target) -> Result<State, Failure> {
     let mut session = shared.pool.take().await.map_err(|failure| connecting(&failure))?;
-    let tables = StateTables::of(&target.table, &target.state_schema);
+    let tables = StateTables::of(target.own(), &target.state_schema);
     if !has_state(&mut *session, target).await? {
         let schema = format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(&target.state_schema));
         let creates = shared
@@ -294,7 +294,7 @@ pub async fn look(session: &mut dyn Session, target: &Target) -> Result<State, F
     if !has_state(session, target).await? {
         return Ok(State::default());
     }
-    let tables = StateTables::of(&target.table, &target.state_schema);
+    let tables = StateTables::of(target.own(), &target.state_schema);
     let answer = session
         .run(&tables.read())
         .await
@@ -308,8 +308,8 @@ pub async fn look(session: &mut dyn Session, target: &Target) -> Result<State, F
 /// When the catalog cannot be read.
 pub async fn has_state(session: &mut dyn Session, target: &Target) -> Result<bool, Failure> {
     for table in [
-        target.table.state(&target.state_schema),
-        target.table.ledger(&target.state_schema),
+        target.own().state(&target.state_schema),
+        target.own().ledger(&target.state_schema),
     ] {
         if catalog(session, &table).await?.is_empty() {
             return Ok(false);
@@ -324,6 +324,8 @@ pub fn connecting(failure: &SqlFailure) -> Failure {
     asking("connect to Redshift", failure)
 }
 
-fn asking(doing: &str, failure: &SqlFailure) -> Failure {
+/// A statement that failed while something was done.
+#[must_use]
+pub fn asking(doing: &str, failure: &SqlFailure) -> Failure {
     meaning(None, failure).failure().clone().context(doing)
 }

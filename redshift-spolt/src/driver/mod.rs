@@ -9,6 +9,7 @@
 //! | [`kafka`] | the real signal reader, membership and progress topic |
 //! | [`register`] | registers a table before its first signal is read (rules 23, 24) |
 //! | [`accept`] | records that an operator accepts added partitions (rules 13, 20) |
+//! | [`refresh`] | begins a refresh, ends it, gives it up |
 //! | [`replay`] | reads records set aside, tries them again, gives them up (rule 27) |
 //! | [`silence`] | when a partition of which nothing comes is asked about |
 //! | [`unregister`] | ends a target's registration, as the operator says |
@@ -29,6 +30,7 @@ pub mod load;
 pub mod owner;
 pub mod plans;
 pub mod port;
+pub mod refresh;
 pub mod register;
 pub mod replay;
 pub mod silence;

@@ -61,7 +61,7 @@ pub async fn kept(
     } else {
         Vec::new()
     };
-    let name = table.target.table.set_aside(&table.target.state_schema).sql();
+    let name = table.target.own().set_aside(&table.target.state_schema).sql();
     let sql = replay::read(&name, &keys, only_open, after, PARTS);
     let answer = session.run(&sql).await;
     replay::parse(&answer.map_err(|failure| connecting(&failure).context("read the records set aside"))?)
@@ -135,6 +135,11 @@ pub async fn replay(
     loop {
         let mut session = shared.pool.take().await.map_err(|failure| connecting(&failure))?;
         let state = look(&mut *session, &table.target).await?;
+        if !state.refresh.is_empty() {
+            let failure =
+                Failure::stop("the table is refreshed, and what was set aside before belongs to neither of its halves");
+            return Err(failure.hint("finish the refresh or give it up, then replay"));
+        }
         let plan = plan_of(shared, &state).await?;
         let mut records = kept(&mut *session, table, plan.as_deref(), true, after).await?;
         shared.pool.give(session);
@@ -298,8 +303,8 @@ async fn load_plan(
 /// When the warehouse does not answer.
 pub async fn mark(shared: &Shared, table: &Table, places: &[Place], status: &str) -> Result<u64, Failure> {
     let mut session = shared.pool.take().await.map_err(|failure| connecting(&failure))?;
-    let tables = StateTables::of(&table.target.table, &table.target.state_schema);
-    let name = table.target.table.set_aside(&table.target.state_schema).sql();
+    let tables = StateTables::of(table.target.own(), &table.target.state_schema);
+    let name = table.target.own().set_aside(&table.target.state_schema).sql();
     let update = replay::mark(&name, places, status, &shared.world.uuid(), shared.world.now_ms())?;
     let mut touched = 0;
     for sql in ["BEGIN", &tables.lock(), &update, "COMMIT"] {

@@ -275,6 +275,10 @@ impl Task {
 
     /// Rule 21. Advisory: what cannot be published now is superseded by the next load's message.
     fn publish(&self, runs: Vec<Run>) {
+        // What is loaded beside the table may be given up, and is then needed again.
+        if self.machine.row().is_some_and(|row| row.refreshing) {
+            return;
+        }
         let (shared, table) = (Arc::clone(&self.shared), Arc::clone(&self.table));
         let (load_id, registrar) = (self.machine.row().map(|row| row.serial), Arc::clone(&self.registrar));
         tokio::spawn(async move {

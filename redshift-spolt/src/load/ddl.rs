@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use common::failure::Failure;
+use common::plan::PlanId;
 use common::table::ColumnType;
 use runtime::config::{DdlSetting, DistSetting, TableSettings};
 
@@ -16,6 +17,27 @@ use super::statements::{Expect, Facts, Purpose, Statement, Target, Writer};
 
 /// A statement in the table of changes is cut at so many bytes.
 const STATEMENT_BYTES_MAX: usize = 60_000;
+
+/// What is written down of a change besides itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp<'a> {
+    /// Load that makes it.
+    pub load_id: &'a str,
+    /// Plan that asks for it.
+    pub plan: Option<&'a PlanId>,
+    /// When, milliseconds since 1970.
+    pub now_ms: i64,
+}
+
+impl<'a> Stamp<'a> {
+    fn of(facts: &Facts<'a>) -> Stamp<'a> {
+        Stamp {
+            load_id: facts.load_id,
+            plan: facts.load.groups.last().map(|group| &group.key.plan),
+            now_ms: facts.now_ms,
+        }
+    }
+}
 
 /// One change of a table.
 struct Change {
@@ -69,32 +91,47 @@ pub(super) fn shape(
         create_target(&table, columns, mode, &target.made),
         placed(columns, mode, &target.made)?
     );
-    let changes = changes(&table, &evolution, create, &target.made, facts.attached)?;
     let schema = (evolution.create && target.create_schemas)
         .then(|| format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(&target.table.schema)));
+    let (early, late) = fit(target, (&evolution, create, schema), facts.attached, Stamp::of(facts))?;
+    before.extend(early);
+    read_catalog(out, &target.table, facts.catalog, &evolution)?;
+    for statement in late {
+        out.add(statement.purpose, statement.sql, statement.expect);
+    }
+    Ok(())
+}
+
+/// The statements that make the target's table fit: those before a transaction, and those within it. Each is written down first.
+///
+/// # Errors
+/// When it cannot be made to fit, or may not be.
+pub fn fit(
+    target: &Target,
+    (evolution, create, schema): (&Evolution, String, Option<String>),
+    attached: &Attached,
+    stamp: Stamp<'_>,
+) -> Result<(Vec<Statement>, Vec<Statement>), Failure> {
+    let changes = changes(&target.table.sql(), evolution, create, &target.made, attached)?;
     allowed(target.made.ddl, schema.as_deref(), &changes)?;
-    if let Some(sql) = schema {
-        before.push(done(Purpose::CreateSchema, sql));
+    let mut before: Vec<Statement> = schema.map(|sql| done(Purpose::CreateSchema, sql)).into_iter().collect();
+    let mut within = Vec::new();
+    if changes.is_empty() {
+        return Ok((before, within));
     }
-    if !changes.is_empty() {
-        let name = target.table.changes(&target.state_schema).sql();
-        let sql = fill(include_str!("../../../sql/create_changes.sql"), &[("changes", &name)]);
-        before.push(done(Purpose::RecordChange, sql));
-        let (early, late): (Vec<&Change>, Vec<&Change>) = changes.iter().partition(|change| change.is_before());
-        for change in early {
-            before.push(done(Purpose::RecordChange, record(&name, facts, &[change])?));
-            before.push(done(change.purpose, change.sql.clone()));
-        }
-        read_catalog(out, &target.table, facts.catalog, &evolution)?;
-        if !late.is_empty() {
-            out.add(Purpose::RecordChange, record(&name, facts, &late)?, Expect::Done);
-        }
-        for change in late {
-            out.add(change.purpose, change.sql.clone(), Expect::Done);
-        }
-        return Ok(());
+    let name = target.own().changes(&target.state_schema).sql();
+    let sql = fill(include_str!("../../../sql/create_changes.sql"), &[("changes", &name)]);
+    before.push(done(Purpose::RecordChange, sql));
+    let (early, late): (Vec<&Change>, Vec<&Change>) = changes.iter().partition(|change| change.is_before());
+    for change in early {
+        before.push(done(Purpose::RecordChange, record(&name, stamp, &[change])?));
+        before.push(done(change.purpose, change.sql.clone()));
     }
-    read_catalog(out, &target.table, facts.catalog, &evolution)
+    if !late.is_empty() {
+        within.push(done(Purpose::RecordChange, record(&name, stamp, &late)?));
+    }
+    within.extend(late.into_iter().map(|change| done(change.purpose, change.sql.clone())));
+    Ok((before, within))
 }
 
 /// The same for the table of deleted keys, which is made with the first rows.
@@ -107,7 +144,7 @@ pub(super) fn shape_deleted(
 ) -> Result<(), Failure> {
     let columns = order.columns();
     let evolution = evolve::compare(facts.deleted, &columns, Mode::Upsert)?;
-    let table = target.table.deleted(&target.state_schema);
+    let table = target.own().deleted(&target.state_schema);
     if evolution.create && facts.known.is_some() {
         return Err(Failure::halt(format!(
             "the table `{table}` of deleted keys is gone, so that a late change of such a key could bring it back"
@@ -171,19 +208,26 @@ fn allowed(ddl: DdlSetting, schema: Option<&str>, changes: &[Change]) -> Result<
 
 /// What the catalog must show under the lock: what it showed before, and what was widened since.
 fn read_catalog(out: &mut Writer, name: &TableName, catalog: &[Present], evolution: &Evolution) -> Result<(), Failure> {
+    let expected = widened(catalog, evolution);
+    out.add(Purpose::ReadCatalog, evolve::read(name)?, Expect::Catalog(expected));
+    Ok(())
+}
+
+/// A catalog after what an evolution does before the transaction.
+#[must_use]
+pub fn widened(catalog: &[Present], evolution: &Evolution) -> Vec<Present> {
     let mut expected = catalog.to_vec();
     for present in &mut expected {
         let widened = evolution.widen.iter().find(|(column, _)| *column == present.name);
         present.width = widened.map(|(_, width)| *width).or(present.width);
     }
-    out.add(Purpose::ReadCatalog, evolve::read(name)?, Expect::Catalog(expected));
-    Ok(())
+    expected
 }
 
 /// Writes changes down.
-fn record(table: &str, facts: &Facts<'_>, changes: &[&Change]) -> Result<String, Failure> {
-    let (load_id, now) = (literal(facts.load_id)?, timestamp(facts.now_ms));
-    let plan = facts.load.groups.last().map(|group| literal(&group.key.plan.0));
+fn record(table: &str, stamp: Stamp<'_>, changes: &[&Change]) -> Result<String, Failure> {
+    let (load_id, now) = (literal(stamp.load_id)?, timestamp(stamp.now_ms));
+    let plan = stamp.plan.map(|plan| literal(&plan.0));
     let plan = plan.transpose()?.unwrap_or_else(|| "NULL".to_owned());
     let row = |change: &&Change| {
         let column = change.column.as_deref().map(literal).transpose()?;

@@ -53,6 +53,34 @@ pub struct Present {
     pub nullable: bool,
 }
 
+impl Present {
+    /// The column as something to be had elsewhere; `None` for a type that the loader never makes.
+    #[must_use]
+    pub fn wanted(&self) -> Option<Wanted> {
+        let name = self.ty.split('(').next().unwrap_or_default().trim();
+        let (width, precision, scale) = (self.width, self.precision, self.scale);
+        let text = match name {
+            "character varying" | "varchar" => format!("varchar({})", width?),
+            "numeric" | "decimal" => format!("decimal({},{})", precision?, scale?),
+            "timestamp without time zone" => "timestamp".to_owned(),
+            "timestamp with time zone" => "timestamptz".to_owned(),
+            "time without time zone" => "time".to_owned(),
+            "time with time zone" => "timetz".to_owned(),
+            "binary varying" | "varbinary" | "varbyte" => {
+                width.map_or("varbyte".to_owned(), |width| format!("varbyte({width})"))
+            }
+            other => other.to_owned(),
+        };
+        Some(Wanted {
+            name: self.name.clone(),
+            ty: text.parse().ok()?,
+            key: false,
+            default: None,
+            longest: 0,
+        })
+    }
+}
+
 /// The statement that reads the columns of a table; its answer goes to [`parse`].
 ///
 /// # Errors

@@ -176,8 +176,10 @@ mod tests {
                 partitions,
                 grown: Vec::new(),
                 order: None,
+                refreshing: false,
             }),
             increases: Vec::new(),
+            refresh: BTreeMap::new(),
         }
     }
 

@@ -767,6 +767,8 @@ pub struct View {
     pub plan: Option<PlanId>,
     /// Loads committed so far.
     pub loads: i64,
+    /// Whether rows go into the table beside it, until a refresh is finished.
+    pub refreshing: bool,
     /// By partition.
     pub lineages: BTreeMap<Partition, LineageView>,
 }
@@ -814,6 +816,7 @@ impl Machine {
             waiting: self.waiting,
             plan: self.row.as_ref().and_then(|row| row.plan.clone()),
             loads: self.row.as_ref().map_or(0, |row| row.serial),
+            refreshing: self.row.as_ref().is_some_and(|row| row.refreshing),
             lineages: self
                 .sources
                 .iter()

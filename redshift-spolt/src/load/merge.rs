@@ -90,7 +90,7 @@ pub(super) fn by_offsets(
     if mode == Mode::SoftDelete {
         out.all(soft_delete::set_apart(&stage, &keys));
     }
-    fill_unchanged(out, facts, &stage, &table, columns, mode);
+    fill_unchanged(out, facts, &stage, target, columns, mode);
     bring(out, facts, (&stage, &table), columns, &keys, mode);
     // Where deletes are set apart, the changes of the load lie in two tables.
     let mut stages = vec![stage];
@@ -146,7 +146,7 @@ fn begin_replay(out: &mut Writer, target: &Target, facts: &Facts<'_>, keys: Opti
     if facts.load.replay.is_empty() {
         return;
     }
-    let (stage, aside) = (identifier(STAGE), target.table.set_aside(&target.state_schema).sql());
+    let (stage, aside) = (identifier(STAGE), target.own().set_aside(&target.state_schema).sql());
     out.add(
         Purpose::FindClosed,
         replay::find_closed(&aside, &stage),
@@ -162,32 +162,36 @@ fn end_replay(out: &mut Writer, target: &Target, facts: &Facts<'_>, stage: &str)
     if facts.load.replay.is_empty() {
         return Ok(());
     }
-    let aside = target.table.set_aside(&target.state_schema).sql();
+    let aside = target.own().set_aside(&target.state_schema).sql();
     let sql = replay::mark_replayed(&aside, stage, facts.load_id, facts.now_ms)?;
     out.add(Purpose::MarkReplayed, sql, Expect::Done);
     Ok(())
 }
 
 /// Rule 25; a changelog keeps the marks instead.
-fn fill_unchanged(out: &mut Writer, facts: &Facts<'_>, stage: &str, table: &str, columns: &[Wanted], mode: Mode) {
+fn fill_unchanged(out: &mut Writer, facts: &Facts<'_>, stage: &str, target: &Target, columns: &[Wanted], mode: Mode) {
+    let table = &target.table.sql();
     let marked = unchanged::marked(facts.load);
     if marked.is_empty() || !mode.is_keyed() {
         return;
     }
+    // A row that the refresh has not come to yet has its values in the table that is refreshed.
+    let present = (mode == Mode::SoftDelete).then(|| soft_delete::present("t"));
+    let earlier = target
+        .refreshes
+        .iter()
+        .flat_map(|table| unchanged::fill(stage, &table.sql(), columns, &marked, present.as_deref()));
     let (fills, left) = match mode {
         Mode::History => (
             unchanged::fill_each(stage, table, columns, &marked, &history::current("t")),
             unchanged::left_of_each(stage),
         ),
-        _ => {
-            let present = (mode == Mode::SoftDelete).then(|| soft_delete::present("t"));
-            (
-                unchanged::fill(stage, table, columns, &marked, present.as_deref()),
-                unchanged::left(stage, columns),
-            )
-        }
+        _ => (
+            unchanged::fill(stage, table, columns, &marked, present.as_deref()),
+            unchanged::left(stage, columns),
+        ),
     };
-    for sql in fills {
+    for sql in fills.into_iter().chain(earlier) {
         out.add(Purpose::FillUnchanged, sql, Expect::Done);
     }
     out.add(Purpose::CountUnchanged, left, Expect::NoneLeft);

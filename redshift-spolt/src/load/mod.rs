@@ -15,13 +15,14 @@
 //! | [`history`] | every change as a row that holds from and to (rule 28) |
 //! | [`truncate`] | what a truncate does to the rows that are there (rule 26) |
 //! | [`evolve`] | what the target lacks (forward only) |
-//! | `ddl` | the statements that bring it, what is written down of them, and whether they may be run |
+//! | [`ddl`] | the statements that bring it, what is written down of them, and whether they may be run |
 //! | [`attached`] | what hangs on columns and must not be lost with them |
 //! | [`metadata`] | what rows say of their records on request |
 //! | [`statements`] | the transaction as an ordered list of statements with what each must answer (rule 17) |
 //! | `merge` | how the stage becomes rows of the target, by mode (rule 17) |
 //! | [`aside`] | records set aside: their table, and which came too late to be mended (rule 27) |
 //! | [`replay`] | records set aside that are tried again (rule 27) |
+//! | [`refresh`] | rows that take the place of all that a table holds |
 //! | [`unchanged`] | values that the source left out (rule 25) |
 //! | [`check`] | whether the load goes on after an answer (rule 17) |
 //! | [`outcome`] | what an answer of the warehouse means (rule 18, redshift.md 8.5) |
@@ -31,7 +32,7 @@ pub mod aside;
 pub mod attached;
 pub mod check;
 pub mod conflict;
-mod ddl;
+pub mod ddl;
 pub mod evolve;
 pub mod growth;
 pub mod history;
@@ -42,6 +43,7 @@ pub mod mode;
 pub mod names;
 pub mod order;
 pub mod outcome;
+pub mod refresh;
 pub mod replay;
 pub mod run;
 pub mod soft_delete;

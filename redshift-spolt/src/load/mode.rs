@@ -161,6 +161,7 @@ mod tests {
             partitions: Some(1),
             grown: Vec::new(),
             order: order.map(str::to_owned),
+            refreshing: false,
         }
     }
 

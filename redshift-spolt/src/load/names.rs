@@ -55,6 +55,18 @@ impl TableName {
         self.beside(state_schema, "changes")
     }
 
+    /// The table that is filled beside the target while it is refreshed.
+    #[must_use]
+    pub fn refresh(&self) -> TableName {
+        TableName {
+            schema: self.schema.clone(),
+            name: format!(
+                "{}__refresh",
+                shortened(&self.name, IDENTIFIER_BYTES_MAX - "__refresh".len())
+            ),
+        }
+    }
+
     fn beside(&self, state_schema: &str, what: &str) -> TableName {
         let name = shortened(
             &format!("{}__{}", self.schema, self.name),

@@ -2,7 +2,8 @@
 //!
 //! Per target table there are two tables in the state schema. `{schema}__{table}__state` has one row of kind `lineage` per source
 //! partition (a reset moves its incarnation), one row of kind `table`, one of kind `order` where rows are ordered by a column (its field
-//! stands in `topic`), and one of kind `barrier` per old partition of an accepted increase of their number. `{schema}__{table}__ledger` has one row per applied claim.
+//! stands in `topic`), one of kind `barrier` per old partition of an accepted increase of their number, and one of kind `refresh` per
+//! partition while the table is refreshed. `{schema}__{table}__ledger` has one row per applied claim.
 
 use std::collections::BTreeMap;
 
@@ -45,6 +46,8 @@ pub struct TableRow {
     pub grown: Vec<u32>,
     /// The field that rows are ordered by since the first one (rule 20); `None` for the order of offsets.
     pub order: Option<String>,
+    /// Whether the table is refreshed, so that rows go into the one beside it (`load::refresh`).
+    pub refreshing: bool,
 }
 
 /// All of a table's state.
@@ -56,6 +59,8 @@ pub struct State {
     pub table: Option<TableRow>,
     /// Increases of the number of partitions that an operator accepted, the smallest first.
     pub increases: Vec<Increase>,
+    /// Where a refresh that is under way began; empty if there is none.
+    pub refresh: BTreeMap<Partition, Checkpoint>,
 }
 
 /// Statements about the state tables of one target table.
@@ -130,10 +135,21 @@ impl State {
                     next: Offset(number(5)?),
                 })
             };
+            let checkpoint = |position| {
+                Ok::<Checkpoint, Failure>(Checkpoint {
+                    cluster: text(1).ok_or_else(malformed)?.to_owned(),
+                    topic: text(2).ok_or_else(malformed)?.to_owned(),
+                    position,
+                    signal_next: Offset(number(9)?),
+                })
+            };
             match text(0) {
                 Some("barrier") => {
                     let count = u32::try_from(number(10)?).map_err(|_| malformed())?;
                     increases.entry(count).or_default().insert(partition()?, position()?);
+                }
+                Some("refresh") => {
+                    state.refresh.insert(partition()?, checkpoint(position()?)?);
                 }
                 Some("order") => {
                     if order.replace(text(2).ok_or_else(malformed)?.to_owned()).is_some() {
@@ -148,6 +164,7 @@ impl State {
                         partitions: text(10).and_then(|count| count.parse().ok()),
                         grown: Vec::new(),
                         order: None,
+                        refreshing: false,
                     };
                     if state.table.replace(table).is_some() {
                         return Err(Failure::halt("the state has more than one row of kind `table`").hint(BY_HAND));
@@ -155,13 +172,7 @@ impl State {
                 }
                 Some("lineage") => {
                     let (partition, position) = (partition()?, position()?);
-                    let checkpoint = Checkpoint {
-                        cluster: text(1).ok_or_else(malformed)?.to_owned(),
-                        topic: text(2).ok_or_else(malformed)?.to_owned(),
-                        position,
-                        signal_next: Offset(number(9)?),
-                    };
-                    if let Some(other) = state.lineages.insert(partition, checkpoint) {
+                    if let Some(other) = state.lineages.insert(partition, checkpoint(position)?) {
                         return Err(Failure::halt(format!(
                             "the state has more than one row of a partition, at `{}` and `{position}`",
                             other.position
@@ -180,6 +191,7 @@ impl State {
             .collect();
         if let Some(row) = &mut state.table {
             row.order = order;
+            row.refreshing = !state.refresh.is_empty();
         }
         state.settle();
         Ok(state)

@@ -218,6 +218,27 @@ pub struct Target {
     pub metadata: Vec<Metadata>,
     /// How the table is made and changed.
     pub made: TableSettings,
+    /// While the table is refreshed: the table that [`Target::table`], which rows are loaded into meanwhile, will take the place of.
+    pub refreshes: Option<TableName>,
+}
+
+impl Target {
+    /// The table that the state is of, by whose name its own tables are called.
+    #[must_use]
+    pub fn own(&self) -> &TableName {
+        self.refreshes.as_ref().unwrap_or(&self.table)
+    }
+
+    /// Where rows go by what the table's state row says: the table, or the one beside it while it is refreshed.
+    #[must_use]
+    pub fn during(&self, row: Option<&TableRow>) -> Target {
+        let mut target = self.clone();
+        if row.is_some_and(|row| row.refreshing) && target.refreshes.is_none() {
+            let beside = target.table.refresh();
+            target.refreshes = Some(std::mem::replace(&mut target.table, beside));
+        }
+        target
+    }
 }
 
 /// What is known when a load is compiled.
@@ -269,11 +290,11 @@ pub struct Script {
 /// # Errors
 /// When the claims do not fit the table, with the reason.
 pub fn compile(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> {
-    compile_inner(target, facts).map_err(|failure| failure.table(target.table.to_string()))
+    compile_inner(target, facts).map_err(|failure| failure.table(target.own().to_string()))
 }
 
 fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> {
-    let tables = StateTables::of(&target.table, &target.state_schema);
+    let tables = StateTables::of(target.own(), &target.state_schema);
     let plans: Vec<&Plan> = facts
         .load
         .groups
@@ -331,7 +352,7 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
         }
     }
     if !facts.load.replay.is_empty() {
-        let table = target.table.set_aside(&target.state_schema).sql();
+        let table = target.own().set_aside(&target.state_schema).sql();
         let (id, now) = (facts.load_id, facts.now_ms);
         let late = replay::mark(&table, &facts.load.replay, "superseded", id, now)?;
         out.add(Purpose::MarkReplayed, late, Expect::Done);
@@ -376,6 +397,7 @@ fn next_row(facts: &Facts<'_>, plan: &Plan, order: Option<String>) -> TableRow {
             .or_else(|| born_with(facts.load)),
         grown: facts.table_row.map_or_else(Vec::new, |row| row.grown.clone()),
         order,
+        refreshing: facts.table_row.is_some_and(|row| row.refreshing),
     }
 }
 
@@ -418,7 +440,7 @@ fn truncated(out: &mut Writer, target: &Target, facts: &Facts<'_>, script: &mut 
     let (purpose, sql) = truncate::statement(facts.load, run, script.mode, &target.table.sql());
     out.add(purpose, sql, Expect::Done);
     if script.mode.is_keyed() && !facts.aside.is_empty() {
-        let table = target.table.set_aside(&target.state_schema).sql();
+        let table = target.own().set_aside(&target.state_schema).sql();
         let sql = aside::supersede_all(&table, facts.load_id, facts.now_ms)?;
         out.add(Purpose::Supersede, sql, Expect::Done);
     }
@@ -468,7 +490,7 @@ fn set_aside(
     facts: &Facts<'_>,
     plan: &Plan,
 ) -> Result<Option<String>, Failure> {
-    let name = target.table.set_aside(&target.state_schema);
+    let name = target.own().set_aside(&target.state_schema);
     let table = name.sql();
     let groups = &facts.load.asides;
     let own: Vec<&Plan> = groups

@@ -43,6 +43,7 @@ impl Warehouse {
             order_by: None,
             metadata: Vec::new(),
             made: runtime::config::TableSettings::default(),
+            refreshes: None,
         };
         Warehouse {
             sqlite: Sqlite::new(),

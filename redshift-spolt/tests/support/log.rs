@@ -94,6 +94,7 @@ impl Warehouse {
             partitions: None,
             grown: Vec::new(),
             order: None,
+            refreshing: false,
         };
         self.state.table = Some(row.clone());
         Some(row)

@@ -18,4 +18,5 @@ mod pairs;
 mod path;
 mod poison;
 mod rebuild;
+mod refresh;
 mod replay;
