@@ -80,10 +80,117 @@ impl SchemaId {
     pub fn confluent(id: u32) -> SchemaId {
         SchemaId(format!("confluent:{id}"))
     }
+
+    /// What to ask a registry for; `None` for a schema that is of none: one that lies in the records, or is declared.
+    #[must_use]
+    pub fn key(&self) -> Option<SchemaKey> {
+        let (kind, id) = self.0.split_once(':')?;
+        match kind {
+            "confluent" => id.parse().ok().map(SchemaKey::Confluent),
+            "guid" => guid(id).map(SchemaKey::Guid),
+            "schematizer" => id.parse().ok().map(SchemaKey::Schematizer),
+            _ => None,
+        }
+    }
+}
+
+/// What names a schema in a registry. A [`SchemaId`] is its text, by which claims carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SchemaKey {
+    /// A number of a Confluent-compatible registry.
+    Confluent(u32),
+    /// What the content of a schema is called in every registry that holds it.
+    Guid([u8; 16]),
+    /// The number in an envelope of Yelp's Data Pipeline, given by its Schematizer or what stands in its place.
+    Schematizer(u32),
+}
+
+impl SchemaKey {
+    /// What stands for the schema in the paths of a registry.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match self {
+            SchemaKey::Confluent(id) | SchemaKey::Schematizer(id) => id.to_string(),
+            SchemaKey::Guid(bytes) => GuidText(bytes).to_string(),
+        }
+    }
+}
+
+impl From<SchemaKey> for SchemaId {
+    fn from(key: SchemaKey) -> SchemaId {
+        SchemaId(key.to_string())
+    }
+}
+
+impl fmt::Display for SchemaKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SchemaKey::Confluent(_) => write!(f, "confluent:{}", self.id()),
+            SchemaKey::Guid(_) => write!(f, "guid:{}", self.id()),
+            SchemaKey::Schematizer(_) => write!(f, "schematizer:{}", self.id()),
+        }
+    }
+}
+
+/// A GUID as a registry writes it: lower case, in five groups.
+struct GuidText<'a>(&'a [u8; 16]);
+
+impl fmt::Display for GuidText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+fn guid(text: &str) -> Option<[u8; 16]> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
+    let mut bytes = [0; 16];
+    if digits.len() != 32 {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+    }
+    Some(bytes)
 }
 
 impl fmt::Display for SchemaId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// These texts lie in claims for ever.
+    #[test]
+    fn a_schema_key_is_its_text() {
+        let guid = SchemaKey::Guid([0x8a, 0x7c, 0, 1, 0xff, 0x10, 0x42, 0x42, 0x80, 0, 0, 1, 2, 3, 4, 0xfe]);
+        for (key, text) in [
+            (SchemaKey::Confluent(7), "confluent:7"),
+            (SchemaKey::Schematizer(7), "schematizer:7"),
+            (guid, "guid:8a7c0001-ff10-4242-8000-0001020304fe"),
+        ] {
+            let id = SchemaId::from(key);
+            assert_eq!((id.0.as_str(), id.key()), (text, Some(key)));
+        }
+        for text in [
+            "",
+            "7",
+            "confluent:-1",
+            "guid:8a7c",
+            "connect:00ff",
+            "declared:value:00ff",
+        ] {
+            assert_eq!(SchemaId(text.into()).key(), None, "{text}");
+        }
     }
 }

@@ -8,7 +8,9 @@
 //! | `row/position.rs` | a field of Debezium's `source` as a column of every row (protocol rule 20) |
 //! | `row/program.rs` | schemas and a plan compiled into a flat list of cells |
 //! | `row/flat.rs` | what records flattened by ExtractNewRecordState say besides the row |
-//! | `row/from_json.rs` | records in JSON as datums, and then as all others |
+//! | `row/front.rs` | records that are not Avro behind a number: they become that, and are then as all others |
+//! | `row/numbered.rs` | numbers for schemas whose names are none |
+//! | `row/yelp.rs` | messages of Yelp's Data Pipeline |
 //! | `row/hot.rs` | the walk over integers, short texts, booleans and nulls |
 //! | `row/encoder.rs` | [`RowEncoder`]: the walk of a record, one per lineage |
 //! | `row/encoder/keep.rs` | what is kept of a record that has no row, or had a value replaced |
@@ -23,14 +25,16 @@ mod columns;
 mod encoder;
 mod error;
 mod flat;
-mod from_json;
+mod front;
 mod hot;
+mod numbered;
 mod position;
 mod program;
 mod reason;
 mod settings;
 mod shape;
 mod stats;
+mod yelp;
 
 pub use aside::{ASIDE_COLUMNS, ASIDE_ERROR_BYTES, ASIDE_PART_BYTES};
 pub use bad_value::{Amended, BadValue, EVERY_COLUMN};
@@ -38,7 +42,7 @@ pub use columns::{ColumnRules, TypeChanges};
 pub use encoder::RowEncoder;
 pub use error::{EncodeError, PlanError, Problem};
 pub use reason::Reason;
-pub use settings::{DECODER_VERSION, Format, KeySource, Settings, Tombstones};
+pub use settings::{DECODER_VERSION, Format, KeySource, SchemaIds, Settings, Tombstones};
 pub use shape::plan_for;
 pub use stats::Stats;
 
@@ -54,9 +58,9 @@ pub struct Record<'a> {
     pub offset: Offset,
     /// Its timestamp, in milliseconds since 1970.
     pub timestamp_ms: i64,
-    /// Its key, framed.
+    /// Its key, framed; where the id of its schema is in a header, with what [`crate::avro::frame::head`] takes of that before it.
     pub key: Option<&'a [u8]>,
-    /// Its value, framed.
+    /// Its value, likewise.
     pub value: Option<&'a [u8]>,
 }
 

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use common::avro::SchemaText;
 use common::failure::Failure;
-use common::ids::{Offset, Partition};
+use common::ids::{Offset, Partition, SchemaKey};
 
 /// A result whose error is classified: retry, or stop with the reason.
 pub type Result<T> = std::result::Result<T, Failure>;
@@ -162,11 +163,11 @@ pub trait Upstream: Send + Sync + 'static {
     async fn fingerprint(&self, topic: &str, partition: Partition, offset: Offset) -> Result<Option<u32>>;
 }
 
-/// Schemas by id.
+/// Schemas by what names them in a registry.
 #[async_trait]
 pub trait Registry: Send + Sync + 'static {
-    /// The schema's text. An unknown id is a failure of class retry: it may be registered yet (failure table 23).
-    async fn schema(&self, id: u32) -> Result<String>;
+    /// The schema's text. An unknown one is a failure of class retry: it may be registered yet (failure table 23).
+    async fn schema(&self, key: SchemaKey) -> Result<SchemaText>;
 }
 
 /// The answer to one statement over the simple-query protocol.

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use common::row::Format;
+use common::row::{Format, SchemaIds};
 use runtime::config::{Config, ConfigError, KeySetting, Mode};
 
 fn files(folder: &str) -> Vec<PathBuf> {
@@ -95,6 +95,11 @@ fn settings_of_topics_come_from_the_first_entry_that_matches() {
     assert_eq!(columns, in_order, "columns keep the order of the file");
     let embedded = config.topics.for_topic("embedded").rows();
     assert_eq!((embedded.format, embedded.columns.len()), (Format::ConnectJson, 0));
+    let piped = config.topics.for_topic("piped").rows();
+    assert!(piped.envelope == common::envelope::Kind::Yelp && piped.accept_nul_magic && piped.data_keys.is_empty());
+    assert_eq!(config.topics.for_topic("headed").rows().schema_ids, SchemaIds::Header);
+    let has_heads = config.topics.has_heads();
+    assert!(has_heads("headed") && !has_heads("embedded"));
     let flattened = config.topics.for_topic("flattened").rows();
     assert_eq!(
         flattened.flat_fields,

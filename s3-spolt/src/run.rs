@@ -131,7 +131,12 @@ pub async fn run(config: Config, own: S3SpoltConfig, shutdown: CancellationToken
 
     let ends = Ends::default();
     let settings = settings(&config, &own, cluster, store.region(), world.uuid());
-    let fetcher = KafkaFetcher::new(&kafka, settings.budget.fetch_queue, ends.clone())?;
+    let fetcher = KafkaFetcher::new(
+        &kafka,
+        settings.budget.fetch_queue,
+        ends.clone(),
+        config.topics.has_heads(),
+    )?;
     let topics = KafkaTopics {
         config: config.clone(),
         kafka: kafka.clone(),

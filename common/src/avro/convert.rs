@@ -65,6 +65,13 @@ fn as_decimal(form: Form, precision: u8, scale: u8) -> Option<Form> {
             extent,
             scale: scale.into(),
         },
+        Form::FixedPoint { scale: own, .. } if own <= scale => {
+            return Some(Form::FixedPoint {
+                scale: own,
+                precision,
+                column_scale: scale,
+            });
+        }
         Form::DecimalText { extent, scale, .. } => Unscaled::Bytes { extent, scale },
         Form::BigDecimal => Unscaled::Big,
         Form::VariableScaleDecimal { scale_first } => Unscaled::Variable { scale_first },

@@ -333,6 +333,16 @@ pub(crate) fn scalar(form: &Form, cursor: &mut Cursor<'_>, row: &mut Row) -> Res
             row.integer(value);
         }
         Form::TextAsDouble => row.double(number(cursor)?)?,
+        Form::FixedPoint {
+            scale,
+            precision,
+            column_scale,
+        } => fixed_point(
+            f64::from_le_bytes(cursor.array()?),
+            *scale,
+            (*precision, *column_scale),
+            row,
+        )?,
         Form::ZonedTimestamp => zoned::timestamp(cursor.prefixed()?, row)?,
         Form::ZonedTime => zoned::time(cursor.prefixed()?, row)?,
         Form::IsoDate => zoned::iso_date(cursor.prefixed()?, row)?,
@@ -376,6 +386,16 @@ fn text_of(form: &Form, cursor: &mut Cursor<'_>, row: &mut Row) -> Result<usize,
     Ok(row.len() - start - 2)
 }
 
+/// A double in so many digits behind the point, which are all that the source has.
+fn fixed_point(value: f64, scale: u8, (precision, to): (u8, u8), row: &mut Row) -> Result<(), Reason> {
+    if !value.is_finite() {
+        return Err(Reason::NotFinite);
+    }
+    let text = format!("{value:.*}", usize::from(scale)).replace('.', "");
+    let unscaled: i128 = text.parse().map_err(|_| Reason::Digits)?;
+    row.decimal(&unscaled.to_be_bytes(), scale, precision, to)
+}
+
 fn uuid_text(text: &[u8], row: &mut Row) -> Result<(), Reason> {
     let shape = |(at, byte): (usize, &u8)| match at {
         8 | 13 | 18 | 23 => *byte == b'-',
@@ -394,6 +414,7 @@ fn uuid_text(text: &[u8], row: &mut Row) -> Result<(), Reason> {
 #[inline]
 fn micros(value: i64, unit: Unit) -> Result<i64, Reason> {
     match unit {
+        Unit::Seconds => value.checked_mul(1_000_000).ok_or(Reason::Year),
         Unit::Millis => value.checked_mul(1000).ok_or(Reason::Year),
         Unit::Micros => Ok(value),
         Unit::Nanos => Ok(value.div_euclid(1000)),

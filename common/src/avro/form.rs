@@ -1,6 +1,7 @@
 //! What type of column a schema node becomes, and how its datum is turned into text (redshift.md 7.1): first by `connect.name`, then
 //! by `logicalType`, then by the base type.
 
+use super::hints::{FIXED_POINT, SECONDS};
 use super::schema::{Kind, Node, NodeId, WriterSchema};
 use crate::csv::decimal::DECIMAL_TEXT_BYTES_MAX;
 use crate::table::ColumnType;
@@ -18,6 +19,7 @@ const INTERVAL_BYTES: u32 = 64;
 /// Unit of a number that is a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
+    Seconds,
     Millis,
     Micros,
     Nanos,
@@ -75,6 +77,12 @@ pub(crate) enum Form {
     /// Scale of the writer, precision and scale of the column.
     Decimal {
         extent: Extent,
+        scale: u8,
+        precision: u8,
+        column_scale: u8,
+    },
+    /// A double whose digits, as many behind the point, are a decimal.
+    FixedPoint {
         scale: u8,
         precision: u8,
         column_scale: u8,
@@ -229,6 +237,8 @@ fn by_logical_type(node: &Node) -> Option<Mapping> {
         (Kind::Long, "local-timestamp-millis") => timestamp(Unit::Millis, false),
         (Kind::Long, "local-timestamp-micros") => timestamp(Unit::Micros, false),
         (Kind::Long, "local-timestamp-nanos") => timestamp(Unit::Nanos, false),
+        (Kind::Int | Kind::Long, SECONDS) => timestamp(Unit::Seconds, false),
+        (Kind::Double, FIXED_POINT) => fixed_point(node)?,
         (Kind::Fixed(12), "duration") => mapping(varchar(INTERVAL_BYTES), Form::Duration),
         _ => return None,
     })
@@ -271,6 +281,21 @@ fn decimal(node: &Node, connect: bool) -> Option<Mapping> {
     Some(mapping(varchar(limit), Form::DecimalText { extent, scale, limit }))
 }
 
+fn fixed_point(node: &Node) -> Option<Mapping> {
+    let digits = |digits: Option<u64>, most: u64| digits.filter(|digits| *digits <= most);
+    let precision = digits(node.precision, DECIMAL_PRECISION_MAX)? as u8;
+    let scale = digits(node.scale, DECIMAL_SCALE_MAX)? as u8;
+    if precision == 0 || scale > precision {
+        return None;
+    }
+    let form = Form::FixedPoint {
+        scale,
+        precision,
+        column_scale: scale,
+    };
+    Some(mapping(ColumnType::Decimal { precision, scale }, form))
+}
+
 fn extent(kind: &Kind) -> Option<Extent> {
     match kind {
         Kind::Bytes => Some(Extent::Prefixed),
@@ -304,7 +329,15 @@ fn by_kind(node: &Node, id: NodeId) -> Mapping {
         Kind::Long => mapping(Type::BigInt, Form::Long),
         Kind::Float => mapping(Type::Real, Form::Float),
         Kind::Double => mapping(Type::Double, Form::Double),
-        Kind::String => mapping(Type::Varchar { limit: None }, Form::Text { limit: u32::MAX }),
+        Kind::String => {
+            let limit = node.bytes_max.filter(|bytes| *bytes <= crate::table::VARCHAR_BYTES_MAX);
+            mapping(
+                Type::Varchar { limit },
+                Form::Text {
+                    limit: limit.unwrap_or(u32::MAX),
+                },
+            )
+        }
         Kind::Enum(symbols) => {
             let quoted = symbols
                 .iter()
@@ -314,13 +347,16 @@ fn by_kind(node: &Node, id: NodeId) -> Mapping {
                 Form::Enum(quoted.map(|symbol| symbol.into_bytes().into()).collect()),
             )
         }
-        Kind::Bytes => mapping(
-            Type::Varbyte { limit: None },
-            Form::Hex {
-                extent: Extent::Prefixed,
-                limit: crate::table::VARBYTE_BYTES_MAX,
-            },
-        ),
+        Kind::Bytes => {
+            let limit = node.bytes_max.filter(|bytes| *bytes <= crate::table::VARBYTE_BYTES_MAX);
+            mapping(
+                Type::Varbyte { limit },
+                Form::Hex {
+                    extent: Extent::Prefixed,
+                    limit: limit.unwrap_or(crate::table::VARBYTE_BYTES_MAX),
+                },
+            )
+        }
         Kind::Fixed(bytes) => match u32::try_from(*bytes)
             .ok()
             .filter(|&bytes| bytes <= crate::table::VARBYTE_BYTES_MAX)

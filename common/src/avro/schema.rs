@@ -7,6 +7,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::hints::Hints;
+
 /// The deepest nesting of definitions that is followed; serde_json stops at 128 levels of JSON anyway.
 const DEFINITION_DEPTH_MAX: usize = 100;
 
@@ -57,6 +59,8 @@ pub(crate) struct Node {
     pub(crate) logical_type: Option<String>,
     pub(crate) precision: Option<u64>,
     pub(crate) scale: Option<u64>,
+    /// The most bytes that a text, or bytes, can have, where that is known.
+    pub(crate) bytes_max: Option<u32>,
 }
 
 /// How a datum of a type lies in its bytes.
@@ -86,6 +90,8 @@ pub(crate) struct RecordField {
     pub(crate) default: Option<Value>,
     /// Names that it had before.
     pub(crate) aliases: Vec<String>,
+    /// What it says beside its type.
+    pub(crate) hints: Hints,
 }
 
 /// Why a text is no Avro schema.
@@ -105,14 +111,30 @@ impl WriterSchema {
     /// # Errors
     /// When it is not JSON or not a schema by the Avro specification.
     pub fn parse(json: &str) -> Result<WriterSchema, SchemaError> {
-        let value: Value = serde_json::from_str(json)?;
+        WriterSchema::parse_with(json, &[])
+    }
+
+    /// Parses the JSON text of a schema that may name types of other texts, each of which stands after those that it needs itself.
+    ///
+    /// # Errors
+    /// When one of them is not JSON or not a schema by the Avro specification.
+    pub fn parse_with(json: &str, others: &[&str]) -> Result<WriterSchema, SchemaError> {
         let mut builder = Builder {
             nodes: Vec::new(),
             names: HashMap::new(),
         };
-        let root = builder.node(&value, "", 0)?;
+        let mut root = NodeId(0);
+        let mut texts = Vec::new();
+        for text in others.iter().chain([&json]) {
+            let value: Value = serde_json::from_str(text)?;
+            root = builder.node(&value, "", 0)?;
+            texts.push(without_defaults(&value));
+        }
         // Only now: the crate panics on names that are not checked before.
-        let judged = apache_avro::Schema::parse(&without_defaults(&value));
+        let judged = match texts.as_slice() {
+            [only] => apache_avro::Schema::parse(only).map(drop),
+            _ => apache_avro::Schema::parse_list(texts.iter().map(Value::to_string)).map(drop),
+        };
         judged.map_err(|error| SchemaError::Invalid(error.to_string()))?;
         Ok(WriterSchema {
             nodes: builder.nodes,
@@ -127,6 +149,10 @@ impl WriterSchema {
     #[inline]
     pub(crate) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
+    }
+
+    pub(super) fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id.0 as usize]
     }
 
     #[inline]
@@ -368,6 +394,9 @@ impl Builder {
                 node,
                 default: field.get("default").cloned(),
                 aliases: aliases(field),
+                hints: field
+                    .as_object()
+                    .map_or_else(Hints::default, |field| Hints::of(field, object.get("pkey"))),
             });
         }
         Ok(done)
@@ -399,6 +428,7 @@ impl Node {
             logical_type: owned("logicalType"),
             precision: object.get("precision").and_then(Value::as_u64),
             scale: object.get("scale").and_then(Value::as_u64),
+            bytes_max: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 
 use super::transcode::{How, Translation, Unknown};
-use crate::avro::{Kind, Node, NodeId, Nodes, RecordField};
+use crate::avro::{Hints, Kind, Node, NodeId, Nodes, RecordField};
 
 const DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
 
@@ -98,6 +98,7 @@ impl Builder {
             node,
             default: None,
             aliases: Vec::new(),
+            hints: Hints::default(),
         };
         let fields = vec![field("key", self.node(keys)?), field("value", values)];
         let pair = self.push(Node::of(Kind::Record(fields)), How::Record(Unknown::Refuse));
@@ -129,6 +130,7 @@ impl Builder {
                 node,
                 default,
                 aliases: Vec::new(),
+                hints: Hints::default(),
             });
         }
         Ok(done)

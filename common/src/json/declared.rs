@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::transcode::{How, Translation, Unknown};
-use crate::avro::{Kind, Node, NodeId, Nodes, RecordField};
+use crate::avro::{Hints, Kind, Node, NodeId, Nodes, RecordField};
 use crate::envelope;
 use crate::row::{KeySource, Settings};
 
@@ -271,6 +271,7 @@ impl Builder {
             node: self.nullable(inner),
             default: None,
             aliases: Vec::new(),
+            hints: Hints::default(),
         }
     }
 
@@ -302,7 +303,7 @@ pub(super) fn value(settings: &Settings) -> Translation {
     let mut builder = Builder::default();
     let mut fields = builder.fields(settings.columns.iter());
     let root = match settings.envelope {
-        envelope::Kind::Plain => builder.record(fields, unknown(settings)),
+        envelope::Kind::Plain | envelope::Kind::Yelp => builder.record(fields, unknown(settings)),
         envelope::Kind::DebeziumFlat => {
             for name in ["__deleted", "__op"] {
                 if fields.iter().all(|field| field.name != name) {
@@ -319,6 +320,7 @@ pub(super) fn value(settings: &Settings) -> Translation {
                 node,
                 default: None,
                 aliases: Vec::new(),
+                hints: Hints::default(),
             };
             let mut outer = vec![required("before", row), required("after", row)];
             if let Some(source) = source(&mut builder, settings) {

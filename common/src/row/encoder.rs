@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use super::error::{EncodeError, Problem};
 use super::flat::{Change, Flat};
+use super::front::Front;
 use super::position::{Position, is_position};
 use super::program::{Fault, Fields, Pen, Positions, RowProgram, Wanted};
 use super::shape::{RecordOf, Shape};
+use super::yelp::Yelp;
 use super::{BadValue, KeySource, Outcome, Reason, Record, Settings, Stats, Tombstones};
 use crate::avro::datum::{Cursor, Skip};
 use crate::avro::field::Scratch;
@@ -17,7 +19,6 @@ use crate::avro::{WriterSchema, frame};
 use crate::csv::Row;
 use crate::envelope::{self, Layout, Message, Part};
 use crate::ids::{Incarnation, Partition, SchemaId};
-use crate::json::Reader;
 use crate::plan::Plan;
 
 /// Programs kept per lineage. A lineage that goes through more pairs of schemas than this compiles again.
@@ -36,15 +37,15 @@ pub struct RowEncoder {
     /// The program of the record before, most likely of this one too.
     last: usize,
     hand: Hand,
-    /// Reads keys and values in JSON; none for Avro.
-    pub(super) json: Option<Box<Reader>>,
-    /// Names of the schemas that keys and values in JSON have, by their numbers; a number without one is of a registry.
+    /// Makes datums of keys and values; none for Avro behind numbers, which is read as it is.
+    pub(super) front: Option<Box<Front>>,
+    /// Names of the schemas that keys and values have behind a front, by their numbers; a number without one is a registry's own.
     pub(super) names: HashMap<u32, SchemaId>,
 }
 
 /// What a record is written with, apart from the programs that say how.
 #[derive(Debug)]
-struct Hand {
+pub(super) struct Hand {
     /// `"?",incarnation,partition,`
     origin: Vec<u8>,
     second: Second,
@@ -86,6 +87,7 @@ enum Body {
     Tombstone(RowProgram),
     Envelope(Box<Envelope>),
     Flat(Box<Flat>),
+    Yelp(Box<Yelp>),
 }
 
 #[derive(Debug)]
@@ -108,7 +110,7 @@ struct Envelope {
 pub(super) type Framed<'a> = Option<(u32, &'a [u8])>;
 
 /// Where the parts of a row lie in the buffer.
-struct Start {
+pub(super) struct Start {
     row: usize,
     unchanged: usize,
     columns: usize,
@@ -138,7 +140,7 @@ impl RowEncoder {
         };
         let (schemas, programs) = (HashMap::new(), Vec::new());
         RowEncoder {
-            json: Reader::new(&settings).map(Box::new),
+            front: Front::new(&settings).map(Box::new),
             names: HashMap::new(),
             settings,
             partition,
@@ -152,6 +154,10 @@ impl RowEncoder {
 
     /// Makes a schema known.
     pub fn add_schema(&mut self, id: SchemaId, schema: Arc<WriterSchema>) {
+        let schema = match self.settings.envelope {
+            envelope::Kind::Yelp => Arc::new(schema.with_hints()),
+            _ => schema,
+        };
         self.schemas.insert(id, schema);
     }
 
@@ -210,8 +216,8 @@ impl RowEncoder {
 
     #[inline]
     fn try_encode(&mut self, record: &Record<'_>, out: &mut Vec<u8>, stats: &mut Stats) -> Result<Outcome, Failed> {
-        if self.json.is_some() {
-            return self.encode_json(record, out, stats);
+        if self.front.is_some() {
+            return self.encode_by_front(record, out, stats);
         }
         let value = framed(record.value, "value")?;
         let key = match self.needs_key(value.is_some()) {
@@ -250,6 +256,20 @@ impl RowEncoder {
             };
         }
         let ids = (value.map(|(id, _)| id), key.map(|(id, _)| id));
+        if let Some(outcome) = self.select(ids)? {
+            return Ok(outcome);
+        }
+        let outcome = self.run(record, value.map_or(&[], |(_, datum)| datum), key, stats)?;
+        if let Outcome::Rows(_) = outcome {
+            stats.schemas_of_row(ids);
+            out.extend_from_slice(self.hand.row.written());
+        }
+        Ok(outcome)
+    }
+
+    /// Makes the program of a pair of schemas the last one; an outcome if that has to wait.
+    #[inline(always)]
+    pub(super) fn select(&mut self, ids: (Option<u32>, Option<u32>)) -> Result<Option<Outcome>, Failed> {
         let known = self
             .programs
             .get(self.last)
@@ -261,19 +281,25 @@ impl RowEncoder {
                 .position(|program| (program.value, program.key) == ids)
             {
                 Some(index) => self.last = index,
-                None => {
-                    if let Some(outcome) = self.compile(ids.0, ids.1)? {
-                        return Ok(outcome);
-                    }
-                }
+                None => return self.compile(ids.0, ids.1),
             }
         }
-        let outcome = self.run(record, value.map_or(&[], |(_, datum)| datum), key, stats)?;
-        if let Outcome::Rows(_) = outcome {
-            stats.schemas_of_row(ids);
-            out.extend_from_slice(self.hand.row.written());
-        }
-        Ok(outcome)
+        Ok(None)
+    }
+
+    /// The last program, for a message of Yelp's pipeline, and what it writes with.
+    pub(super) fn yelp_program(&mut self) -> (&mut Hand, &Yelp, Option<&Plan>) {
+        let Body::Yelp(yelp) = &self.programs[self.last].body else {
+            unreachable!("invariant: the settings are of Yelp's envelope, and so are all programs");
+        };
+        let hand = &mut self.hand;
+        hand.clear();
+        (hand, yelp, self.plan.as_deref())
+    }
+
+    /// The rows written last.
+    pub(super) fn written(&self) -> &[u8] {
+        self.hand.row.written()
     }
 
     #[inline]
@@ -285,14 +311,13 @@ impl RowEncoder {
         stats: &mut Stats,
     ) -> Result<Outcome, Failed> {
         let hand = &mut self.hand;
-        hand.row.clear();
-        hand.amended.clear();
-        hand.places.iter_mut().for_each(Row::clear);
+        hand.clear();
         let plan = self.plan.as_deref();
         let mut cursor = Cursor::new(datum);
         let key_datum = key.map_or(&[][..], |(_, datum)| datum);
         match &self.programs[self.last].body {
-            Body::Skipped => return Ok(Outcome::Skipped),
+            // Messages of Yelp's pipeline have a way of their own.
+            Body::Skipped | Body::Yelp(_) => return Ok(Outcome::Skipped),
             Body::Row { program, op } => {
                 hand.write_row(program, *op, 0, record, (&mut cursor, key_datum), plan, stats)
                     .map_err(broken)?;
@@ -358,7 +383,9 @@ impl RowEncoder {
                 if let Some(plan) = self.growth(record, key.as_deref(), named, None)? {
                     return Ok(Some(Outcome::PlanGrows(plan)));
                 }
-                if value.is_some() && key.is_none() && self.settings.key == KeySource::Record && self.keyed() {
+                let of_record =
+                    self.settings.key == KeySource::Record && self.settings.envelope != envelope::Kind::Yelp;
+                if value.is_some() && key.is_none() && of_record && self.keyed() {
                     return Err(failed(Problem::KeyMissing));
                 }
                 self.plan
@@ -417,6 +444,18 @@ impl RowEncoder {
                     let delete = program(if keyed { Wanted::KeyAndAdded } else { Wanted::All });
                     return Body::Flat(Box::new(Flat::new(value, all, delete, keyed)));
                 }
+                if self.settings.envelope == envelope::Kind::Yelp {
+                    let delete = if keyed {
+                        program(Wanted::Key)
+                    } else {
+                        program(Wanted::All).with_rules(plan, &self.settings)
+                    };
+                    return Body::Yelp(Box::new(Yelp {
+                        keyed,
+                        upsert: all,
+                        delete,
+                    }));
+                }
                 Body::Row {
                     program: all,
                     op: if keyed { b'u' } else { b'c' },
@@ -473,7 +512,7 @@ fn is_keyed(plan: &Plan) -> bool {
 pub(super) type Failed = (Option<usize>, Box<Problem>);
 
 #[cold]
-fn broken((column, reason): Fault) -> Failed {
+pub(super) fn broken((column, reason): Fault) -> Failed {
     (column, Box::new(Problem::Value(reason)))
 }
 
@@ -493,7 +532,7 @@ fn framed<'a>(bytes: Option<&'a [u8]>, part: &'static str) -> Result<Framed<'a>,
 
 /// A datum read with the wrong schema seldom ends where it should.
 #[inline]
-fn all_read(cursor: &Cursor<'_>) -> Result<(), Failed> {
+pub(super) fn all_read(cursor: &Cursor<'_>) -> Result<(), Failed> {
     match cursor.bytes.len() - cursor.at {
         0 => Ok(()),
         left => Err(broken((
@@ -504,13 +543,21 @@ fn all_read(cursor: &Cursor<'_>) -> Result<(), Failed> {
 }
 
 impl Hand {
+    /// Ready for the next record.
+    #[inline]
+    fn clear(&mut self) {
+        self.row.clear();
+        self.amended.clear();
+        self.places.iter_mut().for_each(Row::clear);
+    }
+
     /// Writes one whole row and passes the record it is made of.
     #[inline]
     #[expect(
         clippy::too_many_arguments,
         reason = "a row is made of that many things, and a struct of them would be built per row"
     )]
-    fn write_row(
+    pub(super) fn write_row(
         &mut self,
         program: &RowProgram,
         op: u8,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Reason;
 use crate::avro::frame::FrameError;
+use crate::envelope::{CipherError, ParcelError};
 use crate::failure::Class;
 use crate::ids::{Offset, Partition, SchemaId};
 use crate::json::{JsonError, JsonFault};
@@ -74,6 +75,12 @@ pub enum Problem {
     /// A record without a key in a topic whose table has one.
     #[error("the record has no key, while its table has one")]
     KeyMissing,
+    /// The value is no message of Yelp's Data Pipeline.
+    #[error("the value is no message of Yelp's Data Pipeline: {0}")]
+    Parcel(ParcelError),
+    /// The message is encrypted, and cannot be decrypted.
+    #[error("the message cannot be read: {0}")]
+    Encrypted(CipherError),
     /// A delete that does not say of what.
     #[error("a delete carries neither a key nor the row before it")]
     NoKey,
@@ -170,6 +177,8 @@ impl Problem {
             Problem::Deleted(_) => "unknown_deletion",
             Problem::NoImage(_) => "no_image",
             Problem::KeyMissing => "key_missing",
+            Problem::Parcel(_) => "bad_parcel",
+            Problem::Encrypted(_) => "cannot_decrypt",
             Problem::NoKey => "delete_without_key",
         }
     }
@@ -180,6 +189,7 @@ impl Problem {
         match self {
             Problem::Plan { .. } | Problem::NotDebezium { .. } => false,
             Problem::Json { error, .. } => !matches!(error.fault, JsonFault::Schema(_)),
+            Problem::Encrypted(error) => error.is_of_the_record(),
             _ => true,
         }
     }
@@ -211,6 +221,15 @@ impl EncodeError {
             Problem::NoImage(_) | Problem::Operation(_) | Problem::Deleted(_) => {
                 "look at the record with `s3-spolt peek`"
             }
+            Problem::Parcel(ParcelError::Magic(0)) => {
+                "if the writers begin messages with 0, set `accept_nul_magic = true`"
+            }
+            Problem::Parcel(_) => "the topic must hold messages of Yelp's Data Pipeline; is its `envelope` right?",
+            Problem::Encrypted(CipherError::NoKey(_)) => {
+                "put the file `key-{number}.key` into the folder that the topic's `encryption_keys` names, and start again"
+            }
+            Problem::Encrypted(CipherError::Algorithm(_)) => "only AES_MODE_CBC can be read",
+            Problem::Encrypted(_) => "compare the key with the writer's; look at the record with `s3-spolt peek`",
             Problem::KeyMissing => "name the key columns of this topic, so that they are taken from the value",
             Problem::NoKey => {
                 "give the source table a primary key or REPLICA IDENTITY FULL, or set the topic's key columns"

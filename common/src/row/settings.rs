@@ -9,7 +9,7 @@ use super::bad_value::{BadValue, EVERY_COLUMN};
 use super::columns::ColumnRules;
 use super::flat::PREFIX;
 use crate::csv;
-use crate::envelope::{self, DEBEZIUM_UNAVAILABLE_VALUE};
+use crate::envelope::{self, DEBEZIUM_UNAVAILABLE_VALUE, DataKeys};
 use crate::json::{Declared, Undeclared};
 use crate::plan::hex;
 
@@ -46,6 +46,23 @@ pub enum Format {
 impl Format {
     fn is_default(&self) -> bool {
         *self == Format::default()
+    }
+}
+
+/// Where the id of a schema stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum SchemaIds {
+    /// Before the datum.
+    #[default]
+    Prefix,
+    /// In a header of the record, or before the datum where there is no such header.
+    Header,
+}
+
+impl SchemaIds {
+    fn is_default(&self) -> bool {
+        *self == SchemaIds::default()
     }
 }
 
@@ -94,6 +111,15 @@ pub struct Settings {
     /// How keys and values are written.
     #[serde(default, skip_serializing_if = "Format::is_default")]
     pub format: Format,
+    /// Where the ids of schemas stand.
+    #[serde(default, skip_serializing_if = "SchemaIds::is_default")]
+    pub schema_ids: SchemaIds,
+    /// Whether a message of Yelp's pipeline may begin with 0, as well as with the character.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub accept_nul_magic: bool,
+    /// The keys of encrypted messages. No part of the fingerprint: with another key there are no other rows, but none.
+    #[serde(skip)]
+    pub data_keys: DataKeys,
     /// The columns of records without a schema.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Declared>,
@@ -103,6 +129,10 @@ pub struct Settings {
     /// What is said of single columns.
     #[serde(default, skip_serializing_if = "ColumnRules::is_default")]
     pub column_rules: ColumnRules,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn is_refused(undeclared: &Undeclared) -> bool {
@@ -121,6 +151,9 @@ impl Default for Settings {
             flat_fields: Vec::new(),
             bad_values: BTreeMap::new(),
             format: Format::default(),
+            schema_ids: SchemaIds::default(),
+            accept_nul_magic: false,
+            data_keys: DataKeys::default(),
             columns: Vec::new(),
             undeclared: Undeclared::default(),
             column_rules: ColumnRules::default(),
@@ -235,6 +268,18 @@ mod tests {
             },
             Settings {
                 undeclared: Undeclared::Ignore,
+                ..base.clone()
+            },
+            Settings {
+                schema_ids: SchemaIds::Header,
+                ..base.clone()
+            },
+            Settings {
+                envelope: envelope::Kind::Yelp,
+                ..base.clone()
+            },
+            Settings {
+                accept_nul_magic: true,
                 ..base.clone()
             },
         ];

@@ -13,6 +13,7 @@ use crate::avro::field::{self, Scratch};
 use crate::avro::form::{Form, Mapping};
 use crate::avro::{Kind, NodeId, Nullable, WriterSchema, default};
 use crate::csv::Row;
+use crate::envelope;
 use crate::plan::{Column, META_COLUMNS, Plan};
 use crate::table::{ColumnType, column_name};
 
@@ -70,6 +71,11 @@ impl<'a> Shape<'a> {
                     field.ok_or_else(|| PlanError::NoSuchKey(name.clone()))?.key = Some(position as u16);
                 }
             }
+            KeySource::Record if settings.envelope == envelope::Kind::Yelp => {
+                if let Some((schema, record)) = value {
+                    mark_key(&mut fields, schema, record);
+                }
+            }
             KeySource::Record => {
                 if let Some((schema, record)) = key {
                     add_key(&mut fields, Field::all(schema, record, "key", rules)?)?;
@@ -88,7 +94,7 @@ impl<'a> Shape<'a> {
         Ok(Shape {
             fields,
             rules,
-            key_known: key.is_some() || settings.key != KeySource::Record,
+            key_known: key.is_some() || settings.key != KeySource::Record || settings.envelope == envelope::Kind::Yelp,
         })
     }
 
@@ -153,6 +159,21 @@ impl<'a> Shape<'a> {
             planned: planned.join(", "),
             found: found.join(", "),
         })
+    }
+}
+
+/// Marks the fields that say of themselves that they are the key, in the order of their places and then of the record.
+fn mark_key(fields: &mut [Field], schema: &WriterSchema, record: NodeId) {
+    let said = schema.fields(record).unwrap_or_default();
+    let mut keys: Vec<(u32, &str)> = said
+        .iter()
+        .filter_map(|field| Some((field.hints.pkey?, field.name.as_str())))
+        .collect();
+    keys.sort_by_key(|(place, _)| *place);
+    for (position, (_, name)) in keys.into_iter().enumerate() {
+        if let Some(field) = fields.iter_mut().find(|field| field.source == name) {
+            field.key = Some(position as u16);
+        }
     }
 }
 
@@ -360,15 +381,15 @@ pub fn plan_for(
     let mut plan = Plan::default();
     for (key, value) in schemas {
         let record = match settings.envelope {
-            crate::envelope::Kind::Plain | crate::envelope::Kind::DebeziumFlat => value.root(),
-            crate::envelope::Kind::Debezium => match crate::envelope::Message::of(value) {
+            envelope::Kind::Plain | envelope::Kind::DebeziumFlat | envelope::Kind::Yelp => value.root(),
+            envelope::Kind::Debezium => match crate::envelope::Message::of(value) {
                 crate::envelope::Message::Change(layout) => layout.after,
                 _ => continue,
             },
         };
         let key = key.as_ref().map(|key| (key.as_ref(), key.root()));
         let mut shape = Shape::of(Some((value, record)), key, settings)?;
-        if settings.envelope == crate::envelope::Kind::Debezium {
+        if settings.envelope == envelope::Kind::Debezium {
             shape = shape.with_source(value, settings)?;
         }
         if let Some(grown) = shape.grow(&plan)? {

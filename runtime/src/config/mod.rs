@@ -19,6 +19,7 @@ use regex::Regex;
 
 use crate::secret::Secret;
 
+mod data_keys;
 mod dump;
 mod problem;
 mod reader;
@@ -80,9 +81,20 @@ pub enum PropertyValue {
     Secret(Secret),
 }
 
+/// What kind of registry it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistryKind {
+    /// Confluent's REST interface.
+    Confluent,
+    /// That of the Schematizer of Yelp's Data Pipeline.
+    Schematizer,
+}
+
 /// How to reach the schema registry.
 #[derive(Debug, Clone)]
 pub struct RegistryConfig {
+    /// What it speaks.
+    pub kind: RegistryKind,
     /// Base address.
     pub url: String,
     /// User of basic authentication.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::problem::Problem;
 use super::reader::{Notes, Section};
-use super::{Config, LogConfig, LogFormat, RegistryConfig, S3Config, SignalsConfig};
+use super::{Config, LogConfig, LogFormat, RegistryConfig, RegistryKind, S3Config, SignalsConfig};
 use choose::{choice, positive, secret};
 use kafka::kafka;
 use redshift_spolt::redshift_spolt;
@@ -19,6 +19,7 @@ mod kafka;
 mod redshift_spolt;
 mod s3_spolt;
 mod topics;
+mod yelp;
 
 /// Reads the whole document; all its mistakes if there is one.
 pub(super) fn config(text: &str) -> Result<Config, Vec<Problem>> {
@@ -88,6 +89,11 @@ fn registry(section: Section<'_>) -> RegistryConfig {
             "begin it with http:// or https://",
         );
     }
+    let kinds = [
+        ("confluent", RegistryKind::Confluent),
+        ("schematizer", RegistryKind::Schematizer),
+    ];
+    let kind = choice(&section, "kind", &kinds);
     let username = section.optional("username");
     let password = secret(&section, "password_env", "password_file");
     if username.is_none() && password.is_some() {
@@ -100,6 +106,7 @@ fn registry(section: Section<'_>) -> RegistryConfig {
     let timeout = positive(&section, "timeout", section.or("timeout", Duration::from_secs(10)));
     section.finish();
     RegistryConfig {
+        kind,
         url: url.trim_end_matches('/').to_owned(),
         username,
         password,

@@ -1,22 +1,25 @@
 //! How the records of a topic become rows, as its settings say: the same for the daemon that writes them and for the one that tries again
 //! what was set aside.
 
-use common::envelope;
+use common::envelope::{self, DataKeys};
 use common::json::Undeclared;
-use common::row::{ColumnRules, Format, KeySource, Settings, Tombstones};
+use common::row::{ColumnRules, Format, KeySource, SchemaIds, Settings, Tombstones};
 
+use super::data_keys;
 use super::topics::{EnvelopeSetting, FormatSetting, KeySetting, Metadata, TombstoneSetting, TopicSettings};
 
 impl TopicSettings {
-    /// How the topic's records become rows.
+    /// How the topic's records become rows. Where messages are encrypted, their keys are read anew.
     #[must_use]
     pub fn rows(&self) -> Settings {
+        let is_yelp = self.envelope == EnvelopeSetting::Yelp;
         let is_json = self.format == FormatSetting::Json;
         Settings {
             envelope: match self.envelope {
                 EnvelopeSetting::Debezium => envelope::Kind::Debezium,
                 EnvelopeSetting::DebeziumFlat => envelope::Kind::DebeziumFlat,
                 EnvelopeSetting::Plain => envelope::Kind::Plain,
+                EnvelopeSetting::Yelp => envelope::Kind::Yelp,
             },
             tombstones: match self.tombstones {
                 TombstoneSetting::Delete => Tombstones::Delete,
@@ -27,6 +30,16 @@ impl TopicSettings {
                 FormatSetting::Avro => Format::Avro,
                 FormatSetting::ConnectJson => Format::ConnectJson,
                 FormatSetting::Json => Format::Json,
+            },
+            schema_ids: if self.has_heads() {
+                SchemaIds::Header
+            } else {
+                SchemaIds::Prefix
+            },
+            accept_nul_magic: is_yelp && self.accept_nul_magic,
+            data_keys: match &self.encryption_keys {
+                Some(folder) if is_yelp => data_keys::read(folder),
+                _ => DataKeys::default(),
             },
             // A topic of another format may have inherited what says nothing of it.
             columns: if is_json { self.columns.clone() } else { Vec::new() },

@@ -44,7 +44,9 @@ fn every_key_of_the_code_is_in_the_example() {
         "registry.password_env",
         "redshift_spolt.connection.password_env",
         "redshift_spolt.copy.iam_role",
+        "topic_defaults.encryption_keys",
         "topic_defaults.columns",
+        "topic[0].encryption_keys",
         "topic[0].columns",
     ];
     let found: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();

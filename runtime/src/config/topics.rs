@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use common::json::{Declared, Undeclared};
-use common::row::{BadValue, TypeChanges};
+use common::row::{BadValue, SchemaIds, TypeChanges};
 use common::table::ColumnType;
 use regex::Regex;
 
@@ -133,6 +134,25 @@ pub enum FormatSetting {
     Json,
 }
 
+impl TopicSettings {
+    /// Whether schema ids stand in headers.
+    #[must_use]
+    pub fn has_heads(&self) -> bool {
+        self.schema_ids == SchemaIds::Header && self.format.is_registered() && self.envelope != EnvelopeSetting::Yelp
+    }
+}
+
+impl FormatSetting {
+    /// Whether records name schemas of a registry.
+    #[must_use]
+    pub fn is_registered(self) -> bool {
+        match self {
+            FormatSetting::Avro => true,
+            FormatSetting::ConnectJson | FormatSetting::Json => false,
+        }
+    }
+}
+
 /// Shape of a record's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EnvelopeSetting {
@@ -142,6 +162,8 @@ pub enum EnvelopeSetting {
     DebeziumFlat,
     /// The value is the row.
     Plain,
+    /// A message of Yelp's Data Pipeline around the row.
+    Yelp,
 }
 
 /// What a record without a value does.
@@ -182,6 +204,8 @@ pub enum Mode {
 pub struct TopicSettings {
     /// How keys and values are written.
     pub format: FormatSetting,
+    /// Where the ids of schemas stand.
+    pub schema_ids: SchemaIds,
     /// The columns of JSON without a schema, in their order.
     pub columns: Vec<Declared>,
     /// What becomes of fields that are not among them.
@@ -194,6 +218,10 @@ pub struct TopicSettings {
     pub tombstones: TombstoneSetting,
     /// Fields added by ExtractNewRecordState that become columns.
     pub flat_fields: Vec<String>,
+    /// Whether messages of Yelp's pipeline may begin with 0.
+    pub accept_nul_magic: bool,
+    /// Folder of the keys of encrypted messages.
+    pub encryption_keys: Option<PathBuf>,
     /// What the table keeps; always [`Mode::Append`] for rows without a key.
     pub mode: Mode,
     /// A new table starts although the beginning of its signal log has expired.
@@ -284,6 +312,13 @@ impl TopicRules {
     pub fn for_topic(&self, topic: &str) -> TopicSettings {
         let entry = self.entries.iter().find(|(pattern, _)| pattern.matches(topic));
         entry.map_or(&self.defaults, |(_, settings)| settings).clone()
+    }
+
+    /// Which topics have schema ids in headers, as the fetch client asks.
+    #[must_use]
+    pub fn has_heads(&self) -> Box<dyn Fn(&str) -> bool + Send> {
+        let rules = self.clone();
+        Box::new(move |topic| rules.for_topic(topic).has_heads())
     }
 }
 

@@ -55,7 +55,7 @@ pub async fn peek(
 ) -> Result<(), Failure> {
     let kafka = Kafka::new(&config.kafka, &own.group_id, &Readiness::default())?;
     let registry = registry::configured(config.registry.as_ref())?;
-    let mut fetcher = KafkaFetcher::new(&kafka, 1 << 20, Ends::default())?;
+    let mut fetcher = KafkaFetcher::new(&kafka, 1 << 20, Ends::default(), config.topics.has_heads())?;
     fetcher.start(topic, partition, offset)?;
     let name = topic.to_owned();
     let kept = tokio::task::spawn_blocking(move || fetch(&mut fetcher, count))
@@ -83,13 +83,14 @@ fn fetch(fetcher: &mut KafkaFetcher, count: usize) -> Result<Vec<Kept>, Failure>
     let mut last = Instant::now();
     while kept.len() < count && lost.is_none() && last.elapsed() < PATIENCE {
         fetcher.poll(Duration::from_millis(200), &mut |fetched| match fetched {
-            Fetched::Record { record, .. } => {
+            Fetched::Record { record, heads, .. } => {
                 last = Instant::now();
+                let framed = |head: &[u8], bytes: Option<&[u8]>| bytes.map(|bytes| [head, bytes].concat());
                 kept.push(Kept {
                     offset: record.offset,
                     timestamp_ms: record.timestamp_ms,
-                    key: record.key.map(<[u8]>::to_vec),
-                    value: record.value.map(<[u8]>::to_vec),
+                    key: framed(heads.key, record.key),
+                    value: framed(heads.value, record.value),
                 });
             }
             Fetched::Lost { failure, .. } => lost = Some(failure),

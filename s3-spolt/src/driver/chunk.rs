@@ -14,6 +14,31 @@ pub const CHUNK_RECORDS: usize = 1_024;
 /// Length that stands for a null key or value.
 const NULL: u32 = u32::MAX;
 
+/// What headers say of a record's schemas, to stand before its key and value ([`common::avro::frame::head`]); empty where they say nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heads<'a> {
+    /// Before the key.
+    pub key: &'a [u8],
+    /// Before the value.
+    pub value: &'a [u8],
+}
+
+impl Heads<'_> {
+    /// Nearly all records have none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.key.is_empty() && self.value.is_empty()
+    }
+}
+
+/// How long the heads of a record are.
+#[derive(Debug, Clone, Copy)]
+struct Headed {
+    record: u32,
+    key: u32,
+    value: u32,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     offset: i64,
@@ -33,6 +58,8 @@ pub struct Chunk {
     held: Reservation,
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// The records that have heads, in order.
+    headed: Vec<Headed>,
 }
 
 impl Chunk {
@@ -45,23 +72,32 @@ impl Chunk {
             held,
             bytes: Vec::new(),
             entries: Vec::new(),
+            headed: Vec::new(),
         }
     }
 
-    /// Copies a record to the end of the chunk.
-    pub fn push(&mut self, record: &Record<'_>) {
+    /// Copies a record to the end of the chunk, its heads before its key and value.
+    pub fn push(&mut self, record: &Record<'_>, heads: Heads<'_>) {
         if self.entries.is_empty() {
             self.bytes.reserve(CHUNK_BYTES);
             self.entries.reserve(CHUNK_RECORDS.min(256));
         }
-        let mut part = |bytes: Option<&[u8]>| {
+        if !heads.is_empty() {
+            // checked: a chunk is handed over at 1,024 records, and a Kafka record is at most 2 GiB
+            self.headed.push(Headed {
+                record: self.entries.len() as u32,
+                key: heads.key.len() as u32,
+                value: heads.value.len() as u32,
+            });
+        }
+        let mut part = |head: &[u8], bytes: Option<&[u8]>| {
             let Some(bytes) = bytes else { return NULL };
+            self.bytes.extend_from_slice(head);
             self.bytes.extend_from_slice(bytes);
-            // checked: a Kafka record is at most 2 GiB
-            bytes.len() as u32
+            (head.len() + bytes.len()) as u32
         };
-        let key = part(record.key);
-        let value = part(record.value);
+        let key = part(heads.key, record.key);
+        let value = part(heads.value, record.value);
         self.entries.push(Entry {
             offset: record.offset.0,
             timestamp_ms: record.timestamp_ms,
@@ -84,8 +120,31 @@ impl Chunk {
 
     /// Counts its memory; called once, when it is handed over.
     pub fn account(&mut self) {
-        self.held
-            .set(self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>());
+        self.held.set(
+            self.bytes.capacity()
+                + self.entries.capacity() * size_of::<Entry>()
+                + self.headed.capacity() * size_of::<Headed>(),
+        );
+    }
+
+    /// The record at an index as Kafka has it, without what was put before its key and value.
+    #[must_use]
+    pub fn as_read<'a>(&self, index: usize, record: Record<'a>) -> Record<'a> {
+        if self.headed.is_empty() {
+            return record;
+        }
+        let found = self
+            .headed
+            .binary_search_by_key(&index, |headed| headed.record as usize);
+        let Ok(headed) = found.map(|at| self.headed[at]) else {
+            return record;
+        };
+        let cut = |bytes: Option<&'a [u8]>, head: u32| bytes.and_then(|bytes| bytes.get(head as usize..));
+        Record {
+            key: cut(record.key, headed.key),
+            value: cut(record.value, headed.value),
+            ..record
+        }
     }
 
     /// The records, from the `skip`-th on, each with its index.
@@ -136,12 +195,13 @@ mod tests {
             (9, Some(&b"key"[..]), Some(&b"v"[..])),
         ];
         for (offset, key, value) in records {
-            chunk.push(&Record {
+            let record = Record {
                 offset: Offset(offset),
                 timestamp_ms: offset * 10,
                 key,
                 value,
-            });
+            };
+            chunk.push(&record, Heads::default());
         }
         chunk.account();
         assert!(memory.used() > 0);
@@ -154,5 +214,38 @@ mod tests {
         }
         drop(chunk);
         assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn heads_stand_before_key_and_value_and_are_no_part_of_the_record_as_it_was_read() {
+        let memory = Memory::new(Budget::of(1 << 20));
+        let mut chunk = Chunk::new(SlotId(0), 1, memory.reserve());
+        let record = |offset, value| Record {
+            offset: Offset(offset),
+            timestamp_ms: 0,
+            key: Some(&b"k"[..]),
+            value,
+        };
+        let (plain, headed, null) = (record(1, Some(&b"v"[..])), record(2, Some(&b""[..])), record(3, None));
+        let heads = Heads { key: b"", value: b"hh" };
+        chunk.push(&plain, Heads::default());
+        chunk.push(&headed, heads);
+        chunk.push(&null, Heads { key: b"H", ..heads });
+        let framed: Vec<_> = chunk.records(0).map(|(_, record)| (record.key, record.value)).collect();
+        let k = Some(&b"k"[..]);
+        assert_eq!(
+            framed,
+            [(k, Some(&b"v"[..])), (k, Some(&b"hh"[..])), (Some(&b"Hk"[..]), None)]
+        );
+        let read: Vec<_> = chunk
+            .records(0)
+            .map(|(index, record)| chunk.as_read(index, record))
+            .collect();
+        for (read, pushed) in read.iter().zip([plain, headed, null]) {
+            assert_eq!(
+                (read.offset, read.key, read.value),
+                (pushed.offset, pushed.key, pushed.value)
+            );
+        }
     }
 }

@@ -374,12 +374,12 @@ impl Open {
                     }
                     Ok(Outcome::Truncate) => {
                         self.remember(&mut last);
-                        self.truncate(shared, own, &record, say)?;
+                        self.truncate(shared, own, &chunk.as_read(index, record), say)?;
                         continue 'records;
                     }
                     Err(error) if error.may_be_set_aside() && self.tolerance.allows(now_ms) => {
                         self.set_aside(&record, &error, now_ms);
-                        last = Some(record);
+                        last = Some(chunk.as_read(index, record));
                         if self.aside.0.len() >= ASIDE_BYTES {
                             self.remember(&mut last);
                             self.seal(shared, own, Reason::Bytes, say)?;
@@ -401,7 +401,7 @@ impl Open {
                 self.note_amended(&record, now_ms);
             }
             self.batch.add(record.offset, record.timestamp_ms, rows, now_ms);
-            last = Some(record);
+            last = Some(chunk.as_read(index, record));
             if self.rows.len() >= COMPRESS_BYTES {
                 self.compress(shared)?;
             }

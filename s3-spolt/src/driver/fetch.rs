@@ -17,7 +17,7 @@ use crate::ingest::budget::Verdict;
 use crate::metrics;
 
 use super::SlotId;
-use super::chunk::Chunk;
+use super::chunk::{Chunk, Heads};
 use super::encode::Work;
 use super::memory::Memory;
 use super::queue::Queue;
@@ -43,6 +43,8 @@ pub enum Fetched<'a> {
         partition: Partition,
         /// The record.
         record: Record<'a>,
+        /// What its headers say of its schemas, where the topic has that there.
+        heads: Heads<'a>,
     },
     /// One partition cannot be fetched.
     Lost {
@@ -351,6 +353,7 @@ impl<F: Fetcher> Fetch<F> {
                     topic,
                     partition,
                     record,
+                    heads,
                 } => {
                     // Messages come in runs of one partition: look the slot up only when it changes.
                     if !active
@@ -367,7 +370,7 @@ impl<F: Fetcher> Fetch<F> {
                         active.since = Instant::now();
                     }
                     active.next = record.offset.next();
-                    active.chunk.push(&record);
+                    active.chunk.push(&record, heads);
                     if active.chunk.is_full() {
                         hand_over(active, memory, encoders);
                     }

@@ -1,9 +1,10 @@
 //! The fetch client on librdkafka: explicit partitions at explicit offsets, read_committed, never a member of the group.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use common::avro::frame;
 use common::failure::Failure;
 use common::ids::{Offset, Partition};
 use common::row::Record;
@@ -11,16 +12,20 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::statistics::Statistics;
 use rdkafka::util::Timeout;
 use rdkafka::{Offset as At, TopicPartitionList};
 use runtime::kafka::{Kafka, KafkaContext};
 
+use super::chunk::Heads;
 use super::fetch::{Fetched, Fetcher};
 
 /// Ends of partitions as the fetch client last heard of them: (topic, partition) -> last stable offset.
 pub type Ends = Arc<Mutex<HashMap<(String, Partition), Offset>>>;
+
+/// Whether a topic has schema ids in headers.
+pub type HasHeads = Box<dyn Fn(&str) -> bool + Send>;
 
 /// Receives librdkafka's logs and statistics.
 struct Context {
@@ -58,22 +63,43 @@ pub struct KafkaFetcher {
     kafka: Kafka,
     queue_bytes: u64,
     ends: Ends,
+    has_heads: HasHeads,
+    /// The topics among those that were started whose headers name schemas. librdkafka reads the headers of a record when they are asked
+    /// for, each into memory of its own, so nobody else's are.
+    headed: HashSet<String>,
 }
 
 impl KafkaFetcher {
-    /// Creates the client; `queue_bytes` bounds what librdkafka fetches ahead.
+    /// Creates the client; `queue_bytes` bounds what librdkafka fetches ahead, `has_heads` says which topics have schema ids in headers.
     ///
     /// # Errors
     /// When librdkafka refuses a property, or a secret cannot be read.
-    pub fn new(kafka: &Kafka, queue_bytes: u64, ends: Ends) -> Result<KafkaFetcher, Failure> {
+    pub fn new(kafka: &Kafka, queue_bytes: u64, ends: Ends, has_heads: HasHeads) -> Result<KafkaFetcher, Failure> {
         let consumer = consumer(kafka, queue_bytes, ends.clone())?;
         Ok(KafkaFetcher {
             consumer,
             kafka: kafka.clone(),
             queue_bytes,
             ends,
+            has_heads,
+            headed: HashSet::new(),
         })
     }
+}
+
+/// What the headers of a message say of its schemas. The last header of a name holds, as for Confluent's readers.
+fn heads<'a>(message: &'a BorrowedMessage<'_>) -> Heads<'a> {
+    let mut heads = Heads::default();
+    let Some(headers) = message.headers() else { return heads };
+    for header in headers.iter() {
+        let head = || frame::head(header.value.unwrap_or_default(), false);
+        match header.key {
+            frame::VALUE_HEADER => heads.value = head(),
+            frame::KEY_HEADER => heads.key = head(),
+            _ => {}
+        }
+    }
+    heads
 }
 
 fn consumer(kafka: &Kafka, queue_bytes: u64, ends: Ends) -> Result<BaseConsumer<Context>, Failure> {
@@ -99,6 +125,9 @@ fn list(topic: &str, partition: Partition) -> TopicPartitionList {
 
 impl Fetcher for KafkaFetcher {
     fn start(&mut self, topic: &str, partition: Partition, from: Offset) -> Result<(), Failure> {
+        if (self.has_heads)(topic) {
+            self.headed.insert(topic.to_owned());
+        }
         let failed = |error: KafkaError| {
             Failure::retry(format!("assign the partition to the fetch client: {error}"))
                 .topic(topic)
@@ -146,6 +175,7 @@ impl Fetcher for KafkaFetcher {
         match self.consumer.poll(Timeout::After(wait)) {
             None => false,
             Some(Ok(message)) => {
+                let headed = !self.headed.is_empty() && self.headed.contains(message.topic());
                 sink(Fetched::Record {
                     topic: message.topic(),
                     partition: Partition(message.partition()),
@@ -155,6 +185,7 @@ impl Fetcher for KafkaFetcher {
                         key: message.key(),
                         value: message.payload(),
                     },
+                    heads: if headed { heads(&message) } else { Heads::default() },
                 });
                 true
             }

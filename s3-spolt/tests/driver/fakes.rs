@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use common::avro::SchemaText;
 use common::claim::{Claim, fingerprint};
 use common::failure::Failure;
-use common::ids::{Offset, Partition};
+use common::ids::{Offset, Partition, SchemaKey};
 use common::row::{Record, Settings};
 use runtime::port::{
     Head, Listed, Listing, ObjectStore, PartitionFacts, Put, PutObject, Registry, Result, SignalLog, SignalRecord,
     SignalSlice, Undeleted, Upstream, World,
 };
+use s3_spolt::driver::chunk::Heads;
 use s3_spolt::driver::fetch::{Fetched, Fetcher};
 use s3_spolt::driver::topics::{Topic, Topics};
 
@@ -289,10 +291,10 @@ impl Upstream for Outside {
 
 #[async_trait]
 impl Registry for Outside {
-    async fn schema(&self, id: u32) -> Result<String> {
-        assert_eq!(id, 7);
+    async fn schema(&self, key: SchemaKey) -> Result<SchemaText> {
+        assert_eq!(key, SchemaKey::Confluent(7));
         if self.schema_known.load(Ordering::SeqCst) {
-            Ok(SCHEMA.to_owned())
+            Ok(SchemaText::avro(SCHEMA))
         } else {
             Err(Failure::retry("schema id `7` is unknown to the registry"))
         }
@@ -391,6 +393,7 @@ impl Fetcher for MemoryFetcher {
                     topic: TOPIC,
                     partition: Partition(*partition),
                     record,
+                    heads: Heads::default(),
                 });
                 return true;
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use common::failure::Failure;
 use common::ids::{Offset, Partition};
 use common::row;
+use s3_spolt::driver::chunk::Heads;
 use s3_spolt::driver::fetch::{Fetched, Fetcher};
 
 use crate::world::Port;
@@ -121,6 +122,7 @@ impl Fetcher for FakeFetcher {
                     key: record.key.as_deref(),
                     value: record.value.as_deref(),
                 },
+                heads: Heads::default(),
             });
             return true;
         }

@@ -79,19 +79,21 @@ impl RowEncoder {
         let columns: Vec<_> = plan.key_columns().into_iter().cloned().collect();
         let (part, bytes) = match (&self.settings.key, self.settings.envelope) {
             _ if columns.is_empty() => return Some(Vec::new()),
+            (KeySource::None, _) => return None,
+            (_, envelope::Kind::Yelp) => (Side::Value, record.value?),
             (KeySource::Record, _) => (Side::Key, record.key?),
             (KeySource::Columns(_), envelope::Kind::Plain | envelope::Kind::DebeziumFlat) => {
                 (Side::Value, record.value?)
             }
             _ => return None,
         };
-        let mut json = self.json.take();
-        let split = match &mut json {
+        let mut front = self.front.take();
+        let split = match &mut front {
             None => frame::split(bytes).ok(),
-            Some(json) => self.datum_of(json, part, bytes),
+            Some(front) => self.datum_of(front, part, bytes),
         };
         let keys = split.and_then(|(id, datum)| self.key_columns_of(columns, id, datum));
-        self.json = json;
+        self.front = front;
         keys
     }
 

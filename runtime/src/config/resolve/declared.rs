@@ -1,6 +1,7 @@
 //! How the records of a topic are written, and the columns that are declared for those without a schema.
 
 use common::json::{Declared, DeclaredType, Undeclared};
+use common::row::SchemaIds;
 use toml::Value;
 
 use super::super::reader::Section;
@@ -30,6 +31,17 @@ pub(super) fn format(section: &Section<'_>, inherited: &TopicSettings) -> (Forma
     let choices = [("refuse", Undeclared::Refuse), ("ignore", Undeclared::Ignore)];
     let undeclared = choice_from(section, "undeclared", &choices, inherited.undeclared);
     (format, columns, undeclared)
+}
+
+/// Where the ids of schemas stand, in formats that have such.
+pub(super) fn schema_ids(section: &Section<'_>, format: FormatSetting, inherited: &TopicSettings) -> SchemaIds {
+    let choices = [("prefix", SchemaIds::Prefix), ("header", SchemaIds::Header)];
+    let schema_ids = choice_from(section, "schema_ids", &choices, inherited.schema_ids);
+    if section.has("schema_ids") && schema_ids == SchemaIds::Header && !format.is_registered() {
+        let hint = "leave it out, or write the format of records whose schemas are in a registry";
+        section.wrong("schema_ids", "says nothing of records without schema ids", hint);
+    }
+    schema_ids
 }
 
 fn column(section: &Section<'_>, field: String, ty: &Value) -> Option<Declared> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use common::json::Undeclared;
-use common::row::{BadValue, TypeChanges};
+use common::row::{BadValue, SchemaIds, TypeChanges};
 use toml::Value;
 
 use super::super::reader::{Field, Section};
@@ -12,7 +12,7 @@ use super::super::topics::{
     TopicSelection, TopicSettings,
 };
 use super::choose::choice_from;
-use super::{columns, declared};
+use super::{columns, declared, yelp};
 
 /// Longest text column of Redshift, in bytes.
 const VARCHAR_MAX: u32 = 65_535;
@@ -35,12 +35,15 @@ fn written(mode: Mode) -> &'static str {
 pub(super) fn topic_rules(root: &Section<'_>) -> TopicRules {
     let builtin = TopicSettings {
         format: FormatSetting::Avro,
+        schema_ids: SchemaIds::Prefix,
         columns: Vec::new(),
         undeclared: Undeclared::Refuse,
         envelope: EnvelopeSetting::Debezium,
         key: KeySetting::Record,
         tombstones: TombstoneSetting::Delete,
         flat_fields: Vec::new(),
+        accept_nul_magic: false,
+        encryption_keys: None,
         mode: Mode::Upsert,
         allow_expired_signals: false,
         order_by: None,
@@ -83,11 +86,15 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
         ("debezium", EnvelopeSetting::Debezium),
         ("debezium_flat", EnvelopeSetting::DebeziumFlat),
         ("plain", EnvelopeSetting::Plain),
+        ("yelp", EnvelopeSetting::Yelp),
     ];
     let envelope = choice_from(section, "envelope", &envelopes, inherited.envelope);
     let key = key(section, &inherited.key);
     let (tombstones, flat_fields) = flattened(section, envelope, inherited);
     let (format, columns, undeclared) = declared::format(section, inherited);
+    let schema_ids = declared::schema_ids(section, format, inherited);
+    let (accept_nul_magic, encryption_keys) = yelp::yelp(section, envelope, inherited);
+    yelp::check(section, envelope, format, schema_ids);
     let default = if key == KeySetting::None {
         Mode::Append
     } else {
@@ -133,12 +140,15 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
     }
     TopicSettings {
         format,
+        schema_ids,
         columns,
         undeclared,
         envelope,
         key,
         tombstones,
         flat_fields,
+        accept_nul_magic,
+        encryption_keys,
         mode,
         allow_expired_signals,
         order_by,
@@ -188,9 +198,10 @@ fn flattened(
 ) -> (TombstoneSetting, Vec<String>) {
     let choices = [("delete", TombstoneSetting::Delete), ("skip", TombstoneSetting::Skip)];
     let tombstones = choice_from(section, "tombstones", &choices, inherited.tombstones);
-    if section.has("tombstones") && tombstones == TombstoneSetting::Skip && envelope == EnvelopeSetting::Debezium {
+    let skips = matches!(envelope, EnvelopeSetting::Debezium | EnvelopeSetting::Yelp);
+    if section.has("tombstones") && tombstones == TombstoneSetting::Skip && skips {
         let hint = "leave it out: the delete before a tombstone has said it all";
-        section.wrong("tombstones", "says nothing of a `debezium` topic", hint);
+        section.wrong("tombstones", "says nothing of a `debezium` or `yelp` topic", hint);
     }
     let flat_fields: Vec<String> = section.or("flat_fields", inherited.flat_fields.clone());
     if section.has("flat_fields") && !flat_fields.is_empty() && envelope != EnvelopeSetting::DebeziumFlat {

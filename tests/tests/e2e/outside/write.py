@@ -56,4 +56,5 @@ def main():
         sys.exit(f"{left} records were not acknowledged")
 
 
-main()
+if __name__ == "__main__":
+    main()
