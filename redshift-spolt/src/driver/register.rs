@@ -39,10 +39,9 @@ impl Registrar {
     /// # Errors
     /// When the registration is not acknowledged or the signals cannot be read; nothing may be loaded then.
     pub async fn register(&self, shared: &Shared, table: &Table, state: &State) -> Result<Vec<(Partition, Failure)>> {
-        let positions: BTreeMap<Partition, Position> = state
-            .lineages
-            .iter()
-            .map(|(partition, checkpoint)| (*partition, checkpoint.position))
+        let needed = state.needed().into_iter();
+        let positions: BTreeMap<Partition, Position> = needed
+            .map(|(partition, checkpoint)| (partition, checkpoint.position))
             .collect();
         let known = {
             let said = self.lock();
@@ -115,9 +114,9 @@ pub async fn born_with(shared: &Shared, table: &Table) -> Result<Option<u32>> {
 }
 
 fn pin(shared: &Shared, table: &Table, state: &State) -> Pin {
-    let positions = state.lineages.iter().map(|(partition, checkpoint)| Pinned {
+    let positions = state.needed().into_iter().map(|(partition, checkpoint)| Pinned {
         cluster: checkpoint.cluster.clone(),
-        partition: *partition,
+        partition,
         incarnation: checkpoint.position.incarnation,
         next: checkpoint.position.next,
     });

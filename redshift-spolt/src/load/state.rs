@@ -197,6 +197,21 @@ impl State {
         Ok(state)
     }
 
+    /// From where on objects may be needed again: from the checkpoints, but while the table is refreshed from where that began. A lineage that
+    /// began since then would have to begin anew.
+    #[must_use]
+    pub fn needed(&self) -> BTreeMap<Partition, &Checkpoint> {
+        let checkpoints = if self.refresh.is_empty() {
+            &self.lineages
+        } else {
+            &self.refresh
+        };
+        checkpoints
+            .iter()
+            .map(|(partition, checkpoint)| (*partition, checkpoint))
+            .collect()
+    }
+
     /// Increases whose barriers are passed are in force: what the table's row says of the number of partitions is raised by them.
     fn settle(&mut self) {
         let Some(row) = &mut self.table else { return };
@@ -239,6 +254,20 @@ mod tests {
         );
         let table = state.table.unwrap();
         assert_eq!((table.plan, table.partitions), (Some(PlanId("p".into())), Some(6)));
+        let mut refreshed = answer.clone();
+        refreshed.rows.push(row("lineage|c|t|0|4|9|-|-|-|5|-"));
+        refreshed.rows.push(row("refresh|c|t|0|3|12|-|-|-|4|-"));
+        let state = State::parse(&refreshed).unwrap();
+        assert!(state.table.as_ref().unwrap().refreshing);
+        let needed = state
+            .needed()
+            .into_iter()
+            .map(|(partition, at)| (partition, at.position.next));
+        assert_eq!(
+            needed.collect::<Vec<_>>(),
+            [(Partition(3), Offset(12))],
+            "not from where the rows beside are"
+        );
         let mut ordered = answer.clone();
         ordered.rows.insert(1, row("order|-|updated|-|-|-|-|-|-|-|-"));
         let state = State::parse(&ordered).unwrap();
