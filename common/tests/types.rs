@@ -46,6 +46,7 @@ fn samples() -> Vec<(&'static str, String, Vec<u8>, &'static str)> {
         ("`record`", record.into(), [number(1), number(0)].concat(), "a is 1, b is null"),
         ("union of null and one type", r#"["null","long"]"#.into(), number(0), "null"),
         ("union of several types", r#"["null","long","string"]"#.into(), [number(2), text(b"x")].concat(), "the text x"),
+        ("union of null and several types", r#"["null","long","string"]"#.into(), number(0), "null"),
         ("`decimal`, precision to 38", decimal(10, 2), text(&[0x04, 0xd2]), "12.34"),
         ("`decimal` beyond 38 digits", decimal(50, 2), text(&[0x04, 0xd2]), "12.34"),
         ("`date`", logical("int", "date"), number(19_782), "29 February 2024"),
@@ -84,6 +85,7 @@ fn samples() -> Vec<(&'static str, String, Vec<u8>, &'static str)> {
         ("Debezium `Xml`", data("string", "Xml"), text(b"<a/>"), "an element"),
         ("Debezium `Enum`", data("string", "Enum"), text(b"small"), "small"),
         ("Debezium `Bits`", data("bytes", "Bits"), text(&[0b101]), "101, lowest byte first"),
+        ("Debezium `Bits`", data("bytes", "Bits"), text(&[]), "no bit is set"),
         ("Debezium `VariableScaleDecimal`", variable.into(), [number(2), text(&[0x04, 0xd2])].concat(), "12.34"),
         ("Debezium `Point`", point.into(), two, "1.5, -2"),
     ]

@@ -26,6 +26,9 @@ impl Mapping {
                     let limit = limit.map_or(own, |limit| limit.min(own));
                     Some(Form::Hex { extent, limit })
                 }
+                Form::Bits { limit: own } => Some(Form::Bits {
+                    limit: limit.map_or(own, |limit| limit.min(own)),
+                }),
                 _ => None,
             },
             ColumnType::Boolean => None,

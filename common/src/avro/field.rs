@@ -2,7 +2,7 @@
 
 use super::datum::Cursor;
 use super::form::{Form, Unit, Unscaled};
-use super::schema::WriterSchema;
+use super::schema::{Kind, WriterSchema};
 use super::{json, json_text, zoned};
 use crate::csv::decimal::unscaled_of_text;
 use crate::csv::{Row, TEXT_BYTES_MAX};
@@ -130,7 +130,9 @@ pub(crate) fn write(
             row.integer(cursor.long()?);
             Ok(Written::Value)
         }
-        Form::Super(_) | Form::Json | Form::Hex { .. } | Form::Uuid => structured(form, schema, cursor, row, scratch),
+        Form::Super(_) | Form::Json | Form::Hex { .. } | Form::Bits { .. } | Form::Uuid => {
+            structured(form, schema, cursor, row, scratch)
+        }
         Form::AsText { form, limit } => as_text((form, *limit as usize), schema, cursor, row, scratch),
         _ => scalar(form, cursor, row),
     }
@@ -147,6 +149,15 @@ fn structured(
     match form {
         Form::Super(id) => {
             scratch.begin_json();
+            // Of a union of several types null is NULL, not a JSON null.
+            if let Kind::Union(branches) = schema.kind(*id) {
+                let mut ahead = *cursor;
+                if *schema.kind(ahead.branch(branches)?) == Kind::Null {
+                    *cursor = ahead;
+                    row.null();
+                    return Ok(Written::Value);
+                }
+            }
             json::write(schema, *id, cursor, &mut scratch.row, &mut scratch.json)?;
             let unavailable = scratch
                 .unavailable
@@ -176,6 +187,17 @@ fn structured(
                 return Err(Reason::Bytes(u32::try_from(bytes.len()).unwrap_or(u32::MAX)));
             }
             row.hex(bytes);
+            Ok(Written::Value)
+        }
+        Form::Bits { limit } => {
+            let bytes = cursor.prefixed()?;
+            if scratch.is_unavailable(bytes) {
+                return Ok(Written::Unchanged);
+            }
+            if bytes.len().max(1) > *limit as usize {
+                return Err(Reason::Bytes(u32::try_from(bytes.len()).unwrap_or(u32::MAX)));
+            }
+            row.hex(if bytes.is_empty() { &[0] } else { bytes });
             Ok(Written::Value)
         }
         Form::Uuid => {
@@ -208,7 +230,7 @@ fn as_text(
             }
             scratch.json.len()
         }
-        Form::Hex { .. } => {
+        Form::Hex { .. } | Form::Bits { .. } => {
             let written = structured(form, schema, cursor, row, scratch)?;
             if written == Written::Unchanged {
                 return Ok(written);

@@ -74,6 +74,10 @@ pub(crate) enum Form {
         extent: Extent,
         limit: u32,
     },
+    /// Bits as bytes, the lowest first, without zeros at the end; where none is set, one zero byte: COPY takes empty bytes for NULL.
+    Bits {
+        limit: u32,
+    },
     /// Scale of the writer, precision and scale of the column.
     Decimal {
         extent: Extent,
@@ -195,6 +199,12 @@ fn by_connect_name(schema: &WriterSchema, node: &Node, name: &str) -> Option<Map
         (Kind::String, "io.debezium.time.Interval") => text(Some(INTERVAL_BYTES)),
         (Kind::String, "io.debezium.data.Uuid") => mapping(varchar(UUID_BYTES), Form::Uuid),
         (Kind::String, "io.debezium.data.Json") => mapping(Type::Super, Form::Json),
+        (Kind::Bytes, "io.debezium.data.Bits") => mapping(
+            Type::Varbyte { limit: None },
+            Form::Bits {
+                limit: crate::table::VARBYTE_BYTES_MAX,
+            },
+        ),
         (Kind::Bytes | Kind::Fixed(_), "org.apache.kafka.connect.data.Decimal") => decimal(node, true)?,
         (Kind::Record(fields), "io.debezium.data.VariableScaleDecimal") => {
             let names: Vec<(&str, &Kind)> = fields

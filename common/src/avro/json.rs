@@ -120,6 +120,7 @@ impl Json<'_, '_> {
                 .extend_from_slice(if cursor.boolean()? { b"true" } else { b"false" }),
             Form::Text { .. } => string(cursor.prefixed()?, self.json)?,
             Form::Hex { extent, .. } => base64(cursor.extent(*extent)?, self.json),
+            Form::Bits { .. } => base64(cursor.prefixed()?, self.json),
             Form::Super(id) => match self.schema.kind(*id) {
                 Kind::Fixed(bytes) => base64(cursor.take(*bytes)?, self.json),
                 // All that has structure was taken before.

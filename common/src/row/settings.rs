@@ -14,8 +14,9 @@ use crate::json::{Declared, Undeclared};
 use crate::plan::hex;
 
 /// Version of the rules by which records become rows (protocol E4): raised whenever the same record would get other bytes.
-/// 2: the largest REAL has the digits of a double.
-pub const DECODER_VERSION: u32 = 2;
+/// 2: the largest REAL has the digits of a double. 3: bits of which none is set are a zero byte; null in a union of several
+/// types is NULL.
+pub const DECODER_VERSION: u32 = 3;
 
 /// Where the key columns of a table come from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]

@@ -251,6 +251,7 @@ fn text(ty: &Value, value: &Value) -> Option<String> {
             let digits = num_bigint::BigInt::from_signed_bytes_be(&bytes);
             point(&digits.to_string(), value["scale"].as_u64().unwrap() as usize)
         }
+        "Bits" if value["bytes"] == "" => "00".to_owned(),
         "Json" => compact(value.as_str().unwrap()),
         // The largest one has the digits of a double.
         _ if ty == "float" && (value.as_f64().unwrap() as f32).abs() >= f32::MAX => ryu::Buffer::new()

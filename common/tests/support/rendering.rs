@@ -189,11 +189,11 @@ fn bit(text: &str) -> String {
     if text == "1" { "t" } else { "f" }.to_owned()
 }
 
-/// Leading zeros are not kept.
+/// Leading zeros are not kept, but for one byte where there is nothing else.
 fn bits(text: &str) -> String {
     let number = u64::from_str_radix(&format!("0{text}"), 2).unwrap();
     let bytes = number.to_le_bytes();
-    let count = 8 - number.leading_zeros() as usize / 8;
+    let count = (8 - number.leading_zeros() as usize / 8).max(1);
     bytes[..count].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
