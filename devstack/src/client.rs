@@ -1,5 +1,6 @@
 //! Small clients for whoever uses a stack: tests, the quickstart, the load generator.
 
+pub mod connect;
 pub mod kafka;
 pub mod registry;
 pub mod s3;

@@ -82,6 +82,16 @@ pub async fn kafka(cache: &Path, progress: &Progress) -> Result<PathBuf> {
     maven::kafka(cache, progress).await
 }
 
+/// Fetches Kafka Connect with Debezium, which only a source of real changes needs; the answer is its folder.
+///
+/// # Errors
+/// A system package is missing and cannot be installed, or the download fails.
+pub async fn connect(cache: &Path, progress: &Progress) -> Result<PathBuf> {
+    system::ensure(progress).await?;
+    let _lock = lock(cache, progress)?;
+    maven::connect(cache, progress).await
+}
+
 fn lock(cache: &Path, progress: &Progress) -> Result<File> {
     let path = cache.join(".lock");
     let file = File::create(&path).with_context(|| format!("cannot create `{}`", path.display()))?;

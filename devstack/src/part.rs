@@ -7,6 +7,7 @@ use anyhow::{Result, anyhow};
 use crate::process::Process;
 use crate::wait::INTERVAL;
 
+pub mod connect;
 pub mod kafka;
 pub mod localstack;
 pub mod postgres;

@@ -14,6 +14,7 @@ use crate::client::sql::Sql;
 use crate::fetch::{self, Parts};
 use crate::home::Home;
 use crate::part::kafka::Cluster;
+use crate::part::postgres::Server;
 use crate::part::{self, Started};
 use crate::process::{Process, free_ports, stop_all, stop_left};
 use crate::progress::Progress;
@@ -110,7 +111,7 @@ impl Stack {
             step(
                 progress,
                 "PostgreSQL",
-                part::postgres::start(home, ports[1], options.fsync),
+                part::postgres::start(home, ports[1], Server::Warehouse { fsync: options.fsync }),
             )
         });
         let s3 = wanted(&existing.s3, || {

@@ -1,8 +1,8 @@
-//! Kafka and the schema registry, from Maven Central.
+//! Kafka, Kafka Connect with Debezium, and the schema registry, from Maven Central.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
 use super::{Wanted, run};
@@ -13,6 +13,9 @@ pub const KAFKA: &str = "4.1.0";
 
 /// Version of the Apicurio registry.
 pub const REGISTRY: &str = "2.6.13.Final";
+
+/// Version of Debezium's source for PostgreSQL.
+pub const DEBEZIUM: &str = "3.6.3.Final";
 
 /// Kafka logs through slf4j 1.7; without a binding it would be silent.
 const SLF4J: &str = "1.7.36";
@@ -31,13 +34,34 @@ pub(super) async fn kafka(cache: &Path, progress: &Progress) -> Result<PathBuf> 
     };
     wanted
         .get(cache, progress, |folder| async move {
-            let pom = folder.join("pom.xml");
-            std::fs::write(&pom, kafka_pom()).with_context(|| format!("cannot write `{}`", pom.display()))?;
-            let mut command = maven(cache);
-            command.arg("-f").arg(&pom);
-            command.arg(format!("{DEPENDENCY_PLUGIN}:copy-dependencies"));
-            command.arg(format!("-DoutputDirectory={}", folder.join("lib").display()));
-            run(&mut command).await.map(drop)
+            jars(
+                cache,
+                &folder,
+                "lib",
+                &[("org.apache.kafka", "kafka_2.13", KAFKA), SIMPLE_LOG],
+            )
+            .await
+        })
+        .await
+}
+
+/// Folder with Kafka Connect in `lib`, and in `plugins` Debezium's source for PostgreSQL and the Avro converter.
+pub(super) async fn connect(cache: &Path, progress: &Progress) -> Result<PathBuf> {
+    let wanted = Wanted {
+        folder: "connect",
+        title: format!("Kafka Connect {KAFKA} with Debezium {DEBEZIUM} (Maven Central)"),
+        pins: format!("connect {KAFKA} slf4j-simple {SLF4J} debezium {DEBEZIUM} apicurio {REGISTRY}"),
+        beside: Some(repository(cache)),
+        bytes: 160_000_000,
+    };
+    wanted
+        .get(cache, progress, |folder| async move {
+            let runtime = ["connect-runtime", "connect-json"].map(|artifact| ("org.apache.kafka", artifact, KAFKA));
+            jars(cache, &folder, "lib", &[runtime[0], runtime[1], SIMPLE_LOG]).await?;
+            let converter = ("io.apicurio", "apicurio-registry-utils-converter", REGISTRY);
+            jars(cache, &folder, "plugins/avro", &[converter]).await?;
+            let debezium = format!("debezium-connector-postgres:{DEBEZIUM}:tar.gz:plugin");
+            unpacked(cache, &folder.join("plugins"), "io.debezium", &debezium).await
         })
         .await
 }
@@ -53,18 +77,8 @@ pub(super) async fn registry(cache: &Path, progress: &Progress) -> Result<PathBu
     };
     wanted
         .get(cache, progress, |folder| async move {
-            let mut command = maven(cache);
-            command.arg(format!("{DEPENDENCY_PLUGIN}:copy"));
-            command.arg(format!(
-                "-Dartifact=io.apicurio:apicurio-registry-app:{REGISTRY}:tar.gz:all"
-            ));
-            command
-                .arg(format!("-DoutputDirectory={}", folder.display()))
-                .current_dir(&folder);
-            run(&mut command).await?;
-            let archive = folder.join(format!("apicurio-registry-app-{REGISTRY}-all.tar.gz"));
-            run(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&folder)).await?;
-            std::fs::remove_file(&archive).with_context(|| format!("cannot remove `{}`", archive.display()))
+            let artifact = format!("apicurio-registry-app:{REGISTRY}:tar.gz:all");
+            unpacked(cache, &folder, "io.apicurio", &artifact).await
         })
         .await
 }
@@ -82,17 +96,51 @@ fn repository(cache: &Path) -> PathBuf {
     cache.join("maven")
 }
 
-fn kafka_pom() -> String {
-    let dependency = |group: &str, artifact: &str, version: &str| {
+/// Group, artifact and version of a jar.
+type Jar = (&'static str, &'static str, &'static str);
+
+const SIMPLE_LOG: Jar = ("org.slf4j", "slf4j-simple", SLF4J);
+
+/// Copies jars and all they need at run time into a folder within `folder`.
+async fn jars(cache: &Path, folder: &Path, inside: &str, jars: &[Jar]) -> Result<()> {
+    let pom = folder.join("pom.xml");
+    std::fs::write(&pom, pom_of(jars)).with_context(|| format!("cannot write `{}`", pom.display()))?;
+    let mut command = maven(cache);
+    command.arg("-f").arg(&pom);
+    command.arg(format!("{DEPENDENCY_PLUGIN}:copy-dependencies"));
+    command.arg("-DincludeScope=runtime");
+    command.arg(format!("-DoutputDirectory={}", folder.join(inside).display()));
+    run(&mut command).await.map(drop)
+}
+
+/// Unpacks an archive (`artifact:version:tar.gz:classifier`) into a folder.
+async fn unpacked(cache: &Path, folder: &Path, group: &str, artifact: &str) -> Result<()> {
+    let mut command = maven(cache);
+    command.arg(format!("{DEPENDENCY_PLUGIN}:copy"));
+    command.arg(format!("-Dartifact={group}:{artifact}"));
+    command
+        .arg(format!("-DoutputDirectory={}", folder.display()))
+        .current_dir(folder);
+    run(&mut command).await?;
+    let parts: Vec<&str> = artifact.split(':').collect();
+    let [name, version, kind, classifier] = parts[..] else {
+        bail!("`{artifact}` does not name an archive");
+    };
+    let archive = folder.join(format!("{name}-{version}-{classifier}.{kind}"));
+    run(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(folder)).await?;
+    std::fs::remove_file(&archive).with_context(|| format!("cannot remove `{}`", archive.display()))
+}
+
+fn pom_of(jars: &[Jar]) -> String {
+    let dependency = |(group, artifact, version): &Jar| {
         format!(
             "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
         )
     };
+    let dependencies: String = jars.iter().map(dependency).collect();
     format!(
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
-         <groupId>spolt</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>\
-         <dependencies>{}{}</dependencies></project>\n",
-        dependency("org.apache.kafka", "kafka_2.13", KAFKA),
-        dependency("org.slf4j", "slf4j-simple", SLF4J),
+         <groupId>spolt</groupId><artifactId>parts</artifactId><version>1</version><packaging>pom</packaging>\
+         <dependencies>{dependencies}</dependencies></project>\n"
     )
 }

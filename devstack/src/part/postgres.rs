@@ -1,4 +1,4 @@
-//! PostgreSQL, behind redshift-local. It refuses to run as root, so root hands it to another user.
+//! PostgreSQL, behind redshift-local or as the source of changes. It refuses to run as root, so root hands it to another user.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -23,25 +23,46 @@ pub const DATABASE: &str = "dev";
 /// Who runs PostgreSQL when we are root: its own user, else one that exists everywhere.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 
+/// Which of the servers of a stack it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// Behind redshift-local. Without `fsync` a power cut may lose all: right for throw-away data, wrong for drills that cut the power.
+    Warehouse {
+        /// Wait for the disk.
+        fsync: bool,
+    },
+    /// Where changes are captured: its log can be decoded.
+    Source,
+}
+
+impl Server {
+    /// Name of its process, its log and its folder.
+    fn name(self) -> &'static str {
+        match self {
+            Server::Warehouse { .. } => "postgres",
+            Server::Source => "source",
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Account {
     uid: u32,
     gid: u32,
 }
 
-/// Starts PostgreSQL on `port` and waits until it answers `SELECT 1`. Without `fsync` a power cut may lose all: right for throw-away data,
-/// wrong for drills that cut the power.
+/// Starts PostgreSQL on `port` and waits until it answers `SELECT 1`.
 ///
 /// # Errors
 /// It does not come up; the error has the end of its log.
-pub async fn start(home: &Home, port: u16, fsync: bool) -> Result<Started> {
+pub async fn start(home: &Home, port: u16, server: Server) -> Result<Started> {
     let programs = postgres_programs()?;
     let account = if rustix::process::geteuid().is_root() {
         Some(unprivileged()?)
     } else {
         None
     };
-    let folder = folder(home, account)?;
+    let folder = folder(home, server, account)?;
     let data = folder.join("cluster");
     let mut initdb = as_account(&programs.join("initdb"), account, &folder);
     initdb
@@ -66,10 +87,10 @@ pub async fn start(home: &Home, port: u16, fsync: bool) -> Result<Started> {
         .arg("-k")
         .arg(&folder)
         .args(["-p", &port.to_string(), "-h", "127.0.0.1"]);
-    for setting in settings(fsync) {
+    for setting in settings(server) {
         command.arg("-c").arg(setting);
     }
-    let mut process = Process::spawn("postgres", command, &home.log("postgres"), Some(&home.run()))?;
+    let mut process = Process::spawn(server.name(), command, &home.log(server.name()), Some(&home.run()))?;
     let url = |database: &str| format!("postgresql://{USER}@127.0.0.1:{port}/{database}");
     ready(&mut process, || async {
         Sql::connect(&url("postgres")).await?.query("SELECT 1").await.map(drop)
@@ -90,30 +111,37 @@ pub async fn start(home: &Home, port: u16, fsync: bool) -> Result<Started> {
 /// # Errors
 /// It cannot be removed.
 pub fn clean(home: &Home) -> Result<()> {
-    let outside = outside(home);
-    if outside.exists() {
-        std::fs::remove_dir_all(&outside).with_context(|| format!("cannot remove `{}`", outside.display()))?;
+    for server in [Server::Warehouse { fsync: false }, Server::Source] {
+        let outside = outside(home, server);
+        if outside.exists() {
+            std::fs::remove_dir_all(&outside).with_context(|| format!("cannot remove `{}`", outside.display()))?;
+        }
     }
     Ok(())
 }
 
-fn settings(fsync: bool) -> Vec<&'static str> {
+fn settings(server: Server) -> Vec<&'static str> {
     let mut settings = vec![
-        "shared_buffers=256MB",
-        "max_wal_size=4GB",
-        "max_connections=200",
-        "work_mem=64MB",
-        "maintenance_work_mem=128MB",
         // One checkpoint in a quickstart would only cost time.
+        "max_wal_size=4GB",
         "checkpoint_timeout=30min",
         // Merges of whole tables on two cores gain nothing from parallel workers that must be started first.
         "jit=off",
         "timezone=UTC",
         "log_timezone=UTC",
-        "wal_level=minimal",
-        "max_wal_senders=0",
     ];
-    if !fsync {
+    match server {
+        Server::Warehouse { .. } => settings.extend([
+            "shared_buffers=256MB",
+            "max_connections=200",
+            "work_mem=64MB",
+            "maintenance_work_mem=128MB",
+            "wal_level=minimal",
+            "max_wal_senders=0",
+        ]),
+        Server::Source => settings.extend(["shared_buffers=64MB", "wal_level=logical", "max_wal_senders=4"]),
+    }
+    if server != (Server::Warehouse { fsync: true }) {
         settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
     }
     settings
@@ -121,10 +149,10 @@ fn settings(fsync: bool) -> Vec<&'static str> {
 
 /// The folder for data and socket, owned by the account. In the home, unless that account may not pass the folders above it (a clone in
 /// root's own home): then in /var/tmp, and [`clean`] removes it.
-fn folder(home: &Home, account: Option<Account>) -> Result<PathBuf> {
-    let inside = home.data().join("postgres");
+fn folder(home: &Home, server: Server, account: Option<Account>) -> Result<PathBuf> {
+    let inside = home.data().join(server.name());
     let folder = match account {
-        Some(account) if !may_pass(&home.data(), account) => outside(home),
+        Some(account) if !may_pass(&home.data(), account) => outside(home, server),
         _ => inside,
     };
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
@@ -136,11 +164,11 @@ fn folder(home: &Home, account: Option<Account>) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn outside(home: &Home) -> PathBuf {
+fn outside(home: &Home, server: Server) -> PathBuf {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
     home.root().hash(&mut hasher);
-    PathBuf::from(format!("/var/tmp/spolt-postgres-{:016x}", hasher.finish()))
+    PathBuf::from(format!("/var/tmp/spolt-{}-{:016x}", server.name(), hasher.finish()))
 }
 
 fn may_pass(folder: &Path, account: Account) -> bool {

@@ -2,7 +2,23 @@
 
 use anyhow::{Context, Result, bail};
 
-use crate::generator::{FLIGHTS, PLANES, WEATHER};
+use super::BUCKET;
+use crate::process::free_ports;
+use crate::stack::Stack;
+
+/// Rules for the topics of the flights.
+pub const FLIGHTS_RULES: &str = r#"[[topic]]
+name = "nyc.weather"
+envelope = "plain"
+key = "none"
+mode = "append"
+
+[[topic]]
+name = "nyc.planes"
+envelope = "plain"
+key = "record"
+mode = "upsert"
+"#;
 
 /// What differs from the defaults.
 #[derive(Debug, Clone)]
@@ -25,9 +41,34 @@ pub struct Settings {
     pub s3_http: String,
     /// Where redshift-spolt answers.
     pub redshift_http: String,
+    /// The topics.
+    pub topics: Vec<String>,
+    /// Rules for some of them, as the file has them.
+    pub rules: &'static str,
 }
 
 impl Settings {
+    /// For these topics of a stack.
+    ///
+    /// # Errors
+    /// The stack lacks a part, or there are no free ports.
+    pub fn of(stack: &Stack, topics: &[&str], rules: &'static str) -> Result<Self> {
+        let ports = free_ports(2)?;
+        Ok(Self {
+            kafka: stack.bootstrap()?.to_owned(),
+            registry: stack.registry_url()?.to_owned(),
+            s3: stack.s3_endpoint()?.to_owned(),
+            region: stack.addresses().aws.get("AWS_REGION").cloned(),
+            redshift: stack.redshift_url()?.to_owned(),
+            bucket: BUCKET.to_owned(),
+            target: "quickstart".to_owned(),
+            s3_http: format!("127.0.0.1:{}", ports[0]),
+            redshift_http: format!("127.0.0.1:{}", ports[1]),
+            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            rules,
+        })
+    }
+
     /// The file's text.
     ///
     /// # Errors
@@ -46,8 +87,11 @@ impl Settings {
             target,
             s3_http,
             redshift_http,
+            rules,
             ..
         } = self;
+        let topics: Vec<String> = self.topics.iter().map(|topic| format!("\"{topic}\"")).collect();
+        let topics = topics.join(", ");
         Ok(format!(
             r#"# Written by ./quickstart; every key is explained in spolt.example.toml.
 [kafka]
@@ -67,7 +111,7 @@ path_style = true
 replication_factor = 1
 
 [s3_spolt]
-topics = ["{FLIGHTS}", "{WEATHER}", "{PLANES}"]
+topics = [{topics}]
 http = "{s3_http}"
 # Freshness before size: an object every second.
 cut_age = "1s"
@@ -82,18 +126,7 @@ load_age = "500ms"
 [redshift_spolt.copy]
 iam_role = "default"
 
-[[topic]]
-name = "{WEATHER}"
-envelope = "plain"
-key = "none"
-mode = "append"
-
-[[topic]]
-name = "{PLANES}"
-envelope = "plain"
-key = "record"
-mode = "upsert"
-
+{rules}
 [topic_defaults]
 envelope = "debezium"
 "#
@@ -139,6 +172,8 @@ mod tests {
             target: "quickstart".into(),
             s3_http: "127.0.0.1:1".into(),
             redshift_http: "127.0.0.1:2".into(),
+            topics: vec!["nyc.flights".into(), "nyc.weather".into()],
+            rules: FLIGHTS_RULES,
         };
         let text = settings.toml().unwrap();
         let parsed: toml::Table = text.parse().unwrap();
@@ -151,5 +186,6 @@ mod tests {
             Some("REDSHIFT_PASSWORD")
         );
         assert!(!text.contains("secret"));
+        assert_eq!(parsed["topic"].as_array().map(Vec::len), Some(2));
     }
 }

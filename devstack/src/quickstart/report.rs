@@ -135,7 +135,7 @@ impl Report<'_> {
     }
 }
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_preset(presets::ASCII_MARKDOWN)
@@ -147,6 +147,6 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-fn add(table: &mut Table, name: &str, numbers: &[u64]) {
+pub(super) fn add(table: &mut Table, name: &str, numbers: &[u64]) {
     table.add_row(std::iter::once(name.to_owned()).chain(numbers.iter().map(|number| thousands(*number))));
 }

@@ -1,0 +1,304 @@
+//! Every row of every table of the source against its target, value by value.
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
+use anyhow::{Context, Result, bail};
+
+use super::kind::Kind;
+use super::render::{Expected, Rule, expected, unfit};
+use super::tables::{Column, EVERY_TYPE, EVOLVING, Key, Leaves, SCHEMA, Table, UNFIT};
+use super::workload::{Since, TRUNCATE, Told};
+use crate::client::sql::{Row, Sql};
+use crate::progress::thousands;
+
+/// Differences of one column that are described, not only counted.
+const EXAMPLES: usize = 2;
+
+/// Longest value that is shown, in characters.
+const SHOWN: usize = 160;
+
+/// What came of comparing.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    /// Rows at the source; of a table without a key, its changes.
+    pub rows: u64,
+    /// Values that were compared.
+    pub values: u64,
+    /// Rows that are missing or too many, and values that differ.
+    pub differences: u64,
+    /// The first of every column, in words.
+    pub examples: Vec<String>,
+    /// How often each rule explained a value.
+    pub rules: BTreeMap<Rule, u64>,
+    /// Differences by column.
+    by_column: BTreeMap<&'static str, usize>,
+}
+
+impl Comparison {
+    /// Something else than a value differs.
+    fn differs(&mut self, example: impl FnOnce() -> String) {
+        self.differs_in("", example);
+    }
+
+    fn differs_in(&mut self, column: &'static str, example: impl FnOnce() -> String) {
+        self.differences += 1;
+        let so_far = self.by_column.entry(column).or_default();
+        *so_far += 1;
+        if *so_far <= EXAMPLES {
+            self.examples.push(example());
+        }
+    }
+
+    fn rule(&mut self, rule: Rule) {
+        self.rules.entry(rule).or_default().add_assign(1);
+    }
+
+    /// A value of the source against the target's.
+    fn value(&mut self, column: &'static str, wanted: &Expected, found: Option<&str>, place: impl FnOnce() -> String) {
+        self.values += 1;
+        if !wanted.is(found) {
+            let is = format!(
+                "`{column}` is {}, should be {}",
+                shown(found),
+                cut(&format!("{wanted:?}"))
+            );
+            self.differs_in(column, || format!("{}: {is}", place()));
+        }
+    }
+}
+
+fn shown(text: Option<&str>) -> String {
+    text.map_or_else(|| "NULL".to_owned(), |text| format!("`{}`", cut(text)))
+}
+
+fn cut(text: &str) -> String {
+    let short: String = text.chars().take(SHOWN).collect();
+    if short.len() < text.len() { short + "..." } else { short }
+}
+
+/// The two ends.
+pub struct Ends<'a> {
+    /// The source.
+    pub source: &'a Sql,
+    /// The target.
+    pub target: &'a Sql,
+}
+
+impl Ends<'_> {
+    /// Sets both to show what they hold without loss.
+    ///
+    /// # Errors
+    /// One refuses.
+    pub async fn prepare(&self) -> Result<()> {
+        // With fewer digits a double precision number does not come back as it was; 2 is the most that Redshift allows.
+        self.target.execute("SET extra_float_digits TO 2").await.map(drop)
+    }
+
+    /// Compares one table.
+    ///
+    /// # Errors
+    /// An end cannot be read, or a value cannot be.
+    pub async fn compare(&self, table: &Table, told: &Told) -> Result<Comparison> {
+        let mut comparison = Comparison::default();
+        self.surplus(table, told, &mut comparison).await?;
+        match table.key {
+            Key::None => self.log(table, told, &mut comparison).await?,
+            _ => self.keyed(table, told, &mut comparison).await?,
+        }
+        Ok(comparison)
+    }
+
+    /// Columns that only the target has must be those that went.
+    async fn surplus(&self, table: &Table, told: &Told, comparison: &mut Comparison) -> Result<()> {
+        let query = format!(
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = '{SCHEMA}' AND table_name = '{}'",
+            table.name
+        );
+        let found = self.target.query(&query).await?.into_iter().flatten().flatten();
+        let key = table.key_columns();
+        let known = |name: &str| key.contains(&name) || table.columns.iter().any(|column| column.name == name);
+        for name in found.filter(|name| !known(name) && !name.starts_with("_kafka_")) {
+            if table.name == EVOLVING && told.dropped.contains(&name.as_str()) {
+                comparison.rule(Rule::Dropped);
+            } else {
+                comparison.differs(|| format!("the source has no column `{name}`"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn keyed(&self, table: &Table, told: &Told, comparison: &mut Comparison) -> Result<()> {
+        let keys = table.key_columns().len();
+        let mut found = rows_by_key(self.target, table, keys).await?;
+        let source = rows_by_key(self.source, table, keys).await?;
+        for (key, row) in &source {
+            let place = || format!("{}.{} {}", SCHEMA, table.name, key.join("/"));
+            let found = found.remove(key);
+            comparison.rows += 1;
+            let reasons = unfit_in(table, row);
+            if !reasons.is_empty() {
+                reasons.into_iter().for_each(|rule| comparison.rule(rule));
+                if found.is_some() {
+                    comparison.differs(|| format!("{} should be set aside", place()));
+                }
+                continue;
+            }
+            let Some(found) = found else {
+                comparison.differs(|| format!("{} is missing", place()));
+                continue;
+            };
+            for ((column, value), found) in table.columns.iter().zip(row).zip(&found) {
+                let (wanted, rule) = in_target(table, column, value.as_deref(), found.as_deref(), key, told)
+                    .with_context(|| format!("{}: column `{}`", place(), column.name))?;
+                if let Some(rule) = rule {
+                    comparison.rule(rule);
+                }
+                comparison.value(column.name, &wanted, found.as_deref(), place);
+            }
+        }
+        for key in found.keys() {
+            comparison.differs(|| format!("{SCHEMA}.{} {} is too many", table.name, key.join("/")));
+        }
+        Ok(())
+    }
+
+    /// A changelog holds every change in its order.
+    async fn log(&self, table: &Table, told: &Told, comparison: &mut Comparison) -> Result<()> {
+        let columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+        let query = format!(
+            "SELECT \"_kafka_op\", {} FROM \"{SCHEMA}\".\"{}\" ORDER BY \"_kafka_offset\", \"_kafka_seq\"",
+            columns.join(", "),
+            table.name
+        );
+        let found = self.target.query(&query).await?;
+        comparison.rows = told.log.len() as u64;
+        if found.len() != told.log.len() {
+            comparison.differs(|| {
+                format!(
+                    "{SCHEMA}.{} has {} changes, the source made {}",
+                    table.name,
+                    thousands(found.len() as u64),
+                    thousands(told.log.len() as u64)
+                )
+            });
+        }
+        for (at, ((op, row), found)) in told.log.iter().zip(&found).enumerate() {
+            let place = || format!("{SCHEMA}.{} change {at} ({op})", table.name);
+            let own = Expected::Text(op.to_string());
+            comparison.value("_kafka_op", &own, found[0].as_deref(), place);
+            for (index, column) in table.columns.iter().enumerate() {
+                let value = row.get(index).filter(|_| *op != TRUNCATE).and_then(Option::as_deref);
+                let (wanted, rule) = plain(column, value)?;
+                if let Some(rule) = rule {
+                    comparison.rule(rule);
+                }
+                comparison.value(column.name, &wanted, found[index + 1].as_deref(), place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether as many records are set aside as have values that do not fit.
+    ///
+    /// # Errors
+    /// The target cannot be read.
+    pub async fn set_aside(&self, table: &Table, expected: usize, comparison: &mut Comparison) -> Result<()> {
+        let name = format!("{SCHEMA}__{}__set_aside", table.name);
+        let exists = format!(
+            "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'spolt' AND table_name = '{name}'"
+        );
+        let mut open = 0;
+        if self.target.value(&exists).await?.as_deref() != Some("0") {
+            let query = format!("SELECT count(*) FROM \"spolt\".\"{name}\" WHERE \"_kafka_status\" = 'open'");
+            open = self.target.value(&query).await?.context("a count")?.parse()?;
+        }
+        if open != expected {
+            comparison.differs(|| {
+                format!(
+                    "{SCHEMA}.{} has {open} records set aside, should have {expected}",
+                    table.name
+                )
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Rows by the texts of their key, without it.
+async fn rows_by_key(sql: &Sql, table: &Table, keys: usize) -> Result<BTreeMap<Vec<String>, Row>> {
+    let names = table.columns.iter().map(|column| column.name);
+    let columns: Vec<&str> = table.key_columns().iter().copied().chain(names).collect();
+    let query = format!("SELECT {} FROM {SCHEMA}.{}", columns.join(", "), table.name);
+    let mut all = BTreeMap::new();
+    for mut row in sql.query(&query).await? {
+        let values = row.split_off(keys);
+        let key: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
+        if let Some(twice) = all.insert(key, values) {
+            bail!("a key is there twice, also with {}", cut(&format!("{twice:?}")));
+        }
+    }
+    Ok(all)
+}
+
+/// By which rules the record of a row is set aside.
+fn unfit_in(table: &Table, row: &Row) -> Vec<Rule> {
+    let pairs = table.columns.iter().zip(row).filter(|_| table.name == UNFIT);
+    pairs
+        .filter_map(|(column, value)| unfit(column.kind, value.as_deref()?))
+        .collect()
+}
+
+fn plain(column: &Column, value: Option<&str>) -> Result<(Expected, Option<Rule>)> {
+    match value {
+        None => Ok((Expected::Null, None)),
+        Some(text) => expected(column.kind, text).map_err(anyhow::Error::msg),
+    }
+}
+
+/// What the target should hold of a row's column, the exceptions of its table included.
+fn in_target(
+    table: &Table,
+    column: &Column,
+    value: Option<&str>,
+    found: Option<&str>,
+    key: &[String],
+    told: &Told,
+) -> Result<(Expected, Option<Rule>)> {
+    // NULL takes the place of what does not fit, as the rules of the topic say.
+    if table.name == EVERY_TYPE
+        && let Some(rule) = value.and_then(|text| unfit(column.kind, text))
+    {
+        return Ok((Expected::Null, Some(rule)));
+    }
+    if table.name == EVOLVING {
+        let id = key.first().and_then(|id| id.parse().ok()).unwrap_or_default();
+        if let Some(leaves) = left(&told.since, column.name, id) {
+            return Ok(match leaves {
+                Leaves::Null => (Expected::Null, Some(Rule::Renamed)),
+                Leaves::Epoch => (Expected::Text("1970-01-01 00:00:00+00".into()), Some(Rule::NoConstant)),
+            });
+        }
+        if column.name == "level" && value.is_none() && found == Some("7") {
+            return Ok((Expected::Text("7".into()), Some(Rule::NullAsDefault)));
+        }
+        // Which it is depends on whether the row came before or after the change was applied.
+        if let (Kind::Float8, Some(short)) = (column.kind, value.and_then(|text| short_real(text, found?))) {
+            return Ok((Expected::Double(short), Some(Rule::ShortReal)));
+        }
+    }
+    plain(column, value)
+}
+
+/// The number that a REAL shows, where its column has it as a DOUBLE PRECISION and the source has all digits of the same REAL.
+fn short_real(source: &str, target: &str) -> Option<f64> {
+    let (exact, short): (f64, f64) = (source.parse().ok()?, target.parse().ok()?);
+    let real: f32 = target.parse().ok()?;
+    (short.to_bits() != exact.to_bits() && f64::from(real).to_bits() == exact.to_bits()).then_some(short)
+}
+
+/// What a row has in a column that came after it was written last.
+fn left(since: &[Since], column: &str, id: i64) -> Option<Leaves> {
+    let since = since.iter().find(|since| since.column == column)?;
+    (!since.written.contains(&id)).then_some(since.leaves)
+}
