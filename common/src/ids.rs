@@ -81,10 +81,28 @@ impl SchemaId {
         SchemaId(format!("confluent:{id}"))
     }
 
+    /// The schema of a message that is not the first of its file, by the numbers of messages within messages: `confluent:7#1.0`.
+    #[must_use]
+    pub fn of_message(key: SchemaKey, path: &[u32]) -> SchemaId {
+        let numbers: Vec<String> = path.iter().map(u32::to_string).collect();
+        match numbers.as_slice() {
+            [] => key.into(),
+            numbers => SchemaId(format!("{key}#{}", numbers.join("."))),
+        }
+    }
+
+    /// The place of that message; none for the first of its file.
+    #[must_use]
+    pub fn path(&self) -> Vec<u32> {
+        let numbers = self.0.split_once('#').map_or("", |(_, path)| path);
+        numbers.split('.').filter_map(|number| number.parse().ok()).collect()
+    }
+
     /// What to ask a registry for; `None` for a schema that is of none: one that lies in the records, or is declared.
     #[must_use]
     pub fn key(&self) -> Option<SchemaKey> {
         let (kind, id) = self.0.split_once(':')?;
+        let id = id.split_once('#').map_or(id, |(id, _)| id);
         match kind {
             "confluent" => id.parse().ok().map(SchemaKey::Confluent),
             "guid" => guid(id).map(SchemaKey::Guid),
@@ -182,6 +200,10 @@ mod tests {
             let id = SchemaId::from(key);
             assert_eq!((id.0.as_str(), id.key()), (text, Some(key)));
         }
+        let nested = SchemaId::of_message(guid, &[1, 0]);
+        assert_eq!(nested.0, "guid:8a7c0001-ff10-4242-8000-0001020304fe#1.0");
+        assert_eq!((nested.key(), nested.path()), (Some(guid), vec![1, 0]));
+        assert_eq!(SchemaId::confluent(7).path(), Vec::<u32>::new());
         for text in [
             "",
             "7",

@@ -10,6 +10,7 @@
 //! | [`plan`] | the ordered columns of an object and their identity |
 //! | [`avro`] | frame, schemas, and the compiled walk from a datum to CSV bytes |
 //! | [`json`] | records in JSON, with a schema in each or a table that is declared, as datums |
+//! | [`protobuf`] | records in Protobuf as datums |
 //! | [`envelope`] | plain and Debezium messages: what a record does to a row |
 //! | [`csv`] | the dialect that COPY reads |
 //! | [`row`] | one record in, zero to two CSV rows out |
@@ -36,6 +37,7 @@ pub mod manifest;
 pub mod mutant;
 pub mod plan;
 pub mod progress;
+pub mod protobuf;
 pub mod rebuild;
 pub mod row;
 pub mod table;

@@ -11,6 +11,7 @@
 //! | `row/front.rs` | records that are not Avro behind a number: they become that, and are then as all others |
 //! | `row/numbered.rs` | numbers for schemas whose names are none |
 //! | `row/yelp.rs` | messages of Yelp's Data Pipeline |
+//! | `row/registered.rs` | JSON whose schemas are in a registry |
 //! | `row/hot.rs` | the walk over integers, short texts, booleans and nulls |
 //! | `row/encoder.rs` | [`RowEncoder`]: the walk of a record, one per lineage |
 //! | `row/encoder/keep.rs` | what is kept of a record that has no row, or had a value replaced |
@@ -31,6 +32,7 @@ mod numbered;
 mod position;
 mod program;
 mod reason;
+mod registered;
 mod settings;
 mod shape;
 mod stats;

@@ -246,12 +246,7 @@ pub async fn writer_schema(registry: &dyn Registry, id: &SchemaId) -> Result<Arc
         )));
     };
     let schema = registry.schema(key).await?;
-    if schema.language != Language::Avro {
-        let other = format!("schema `{id}` is of type `{:?}`", schema.language);
-        return Err(Failure::halt(other).hint("only Avro can be read yet"));
-    }
-    let others: Vec<&str> = schema.references.iter().map(|(_, text)| text.as_str()).collect();
-    let parsed = WriterSchema::parse_with(&schema.text, &others);
+    let parsed = WriterSchema::compile(&schema, &id.path());
     parsed
         .map(Arc::new)
         .map_err(|error| Failure::halt(format!("schema `{id}` cannot be used: {error}")))

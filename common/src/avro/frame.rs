@@ -27,7 +27,7 @@ pub fn head(header: &[u8], indexes: bool) -> &[u8] {
 }
 
 /// What a frame calls the schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Id {
     /// Its number in the registry.
     Number(u32),

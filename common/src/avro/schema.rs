@@ -4,10 +4,14 @@
 //! types (`connect.name` says that a long is a timestamp), so the nodes are built from the same JSON here.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::hints::Hints;
+use super::text::{Language, SchemaText};
+use crate::json::{How, json_schema};
+use crate::protobuf::{self, Message};
 
 /// The deepest nesting of definitions that is followed; serde_json stops at 128 levels of JSON anyway.
 const DEFINITION_DEPTH_MAX: usize = 100;
@@ -35,7 +39,11 @@ impl Nodes {
     }
 
     pub(crate) fn into_schema(self, root: NodeId) -> WriterSchema {
-        WriterSchema { nodes: self.0, root }
+        WriterSchema {
+            nodes: self.0,
+            root,
+            spoken: Spoken::Avro,
+        }
     }
 }
 
@@ -44,6 +52,18 @@ impl Nodes {
 pub struct WriterSchema {
     nodes: Vec<Node>,
     root: NodeId,
+    spoken: Spoken,
+}
+
+/// How the data of a schema are written where it is of a registry.
+#[derive(Debug, Clone)]
+enum Spoken {
+    /// As datums.
+    Avro,
+    /// As JSON, in which each type is said so.
+    Json(Vec<How>),
+    /// As Protobuf's wire format.
+    Protobuf(Arc<Message>),
 }
 
 /// One type of a schema.
@@ -103,6 +123,12 @@ pub enum SchemaError {
     /// JSON that is no schema.
     #[error("the schema is not valid Avro: {0}")]
     Invalid(String),
+    /// JSON Schema that has no columns.
+    #[error("the JSON Schema cannot be used: {0}")]
+    JsonSchema(String),
+    /// A `.proto` file without the message.
+    #[error("the Protobuf schema cannot be used: {0}")]
+    Protobuf(String),
 }
 
 impl WriterSchema {
@@ -139,7 +165,70 @@ impl WriterSchema {
         Ok(WriterSchema {
             nodes: builder.nodes,
             root,
+            spoken: Spoken::Avro,
         })
+    }
+
+    /// Compiles a schema of a registry; `path` is the place of the message in a file of Protobuf, where it is not the first.
+    ///
+    /// # Errors
+    /// When it, or one that it refers to, is no schema of its language; or of one that cannot be read.
+    pub fn compile(schema: &SchemaText, path: &[u32]) -> Result<WriterSchema, SchemaError> {
+        match schema.language {
+            Language::Avro => {
+                let others: Vec<&str> = schema.references.iter().map(|(_, text)| text.as_str()).collect();
+                WriterSchema::parse_with(&schema.text, &others)
+            }
+            Language::JsonSchema => {
+                json_schema::writer_schema(&schema.text, &schema.references).map_err(SchemaError::JsonSchema)
+            }
+            Language::Protobuf => {
+                let path = if path.is_empty() { &[0][..] } else { path };
+                protobuf::writer_schema(&schema.text, &schema.references, path).map_err(SchemaError::Protobuf)
+            }
+        }
+    }
+
+    /// The language that it was written in, and its data are.
+    #[must_use]
+    pub fn language(&self) -> Language {
+        match self.spoken {
+            Spoken::Avro => Language::Avro,
+            Spoken::Json(_) => Language::JsonSchema,
+            Spoken::Protobuf(_) => Language::Protobuf,
+        }
+    }
+
+    /// The same with data in JSON.
+    pub(crate) fn spoken_in_json(self, how: Vec<How>) -> WriterSchema {
+        WriterSchema {
+            spoken: Spoken::Json(how),
+            ..self
+        }
+    }
+
+    /// The same with data in Protobuf.
+    pub(crate) fn spoken_in_protobuf(self, message: Message) -> WriterSchema {
+        WriterSchema {
+            spoken: Spoken::Protobuf(Arc::new(message)),
+            ..self
+        }
+    }
+
+    /// The message that data are; none where they are not Protobuf.
+    pub(crate) fn message(&self) -> Option<&Arc<Message>> {
+        match &self.spoken {
+            Spoken::Protobuf(message) => Some(message),
+            Spoken::Avro | Spoken::Json(_) => None,
+        }
+    }
+
+    /// How JSON says the values of each node; none where data are datums.
+    pub(crate) fn how(&self) -> Option<&[How]> {
+        match &self.spoken {
+            Spoken::Avro | Spoken::Protobuf(_) => None,
+            Spoken::Json(how) => Some(how),
+        }
     }
 
     pub(crate) fn root(&self) -> NodeId {

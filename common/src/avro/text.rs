@@ -1,5 +1,7 @@
 //! A schema as a registry has it: text in one of three languages, and the texts that it refers to.
 
+use std::fmt;
+
 /// The language of a schema's text, which is also how its data are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Language {
@@ -9,6 +11,16 @@ pub enum Language {
     JsonSchema,
     /// A `.proto` file; data are Protobuf's wire format.
     Protobuf,
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Language::Avro => "Avro",
+            Language::JsonSchema => "JSON Schema",
+            Language::Protobuf => "Protobuf",
+        })
+    }
 }
 
 impl Language {

@@ -290,7 +290,8 @@ impl Builder {
     }
 }
 
-fn unknown(settings: &Settings) -> Unknown {
+/// What becomes of fields that a topic's schema does not have.
+pub(crate) fn unknown(settings: &Settings) -> Unknown {
     match (settings.undeclared, settings.envelope) {
         (Undeclared::Ignore, _) => Unknown::Ignore,
         (Undeclared::Refuse, envelope::Kind::DebeziumFlat) => Unknown::UndeclaredButAdded,

@@ -63,7 +63,8 @@ impl Reader {
             datums: [Vec::new(), Vec::new()],
         };
         match settings.format {
-            Format::Avro => return None,
+            // Those whose schemas are in a registry.
+            Format::Avro | Format::JsonSchema | Format::Protobuf => return None,
             Format::ConnectJson => {}
             Format::Json => {
                 let print = settings.fingerprint();

@@ -15,7 +15,7 @@ use crate::avro::{DEPTH_MAX, Kind, NodeId, RecordField, WriterSchema};
 
 /// A schema, and how JSON says its values where the type alone does not tell.
 #[derive(Debug)]
-pub(super) struct Translation {
+pub(crate) struct Translation {
     pub(super) schema: Arc<WriterSchema>,
     /// By the number of the node.
     how: Vec<How>,
@@ -23,7 +23,7 @@ pub(super) struct Translation {
 
 /// How a value of a node is written in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
+pub(crate) enum How {
     /// As its type is.
     ByType,
     /// Bytes that are a decimal of a scale: a number; or a text, of its digits or of its unscaled bytes in base64.
@@ -40,7 +40,7 @@ pub(super) enum How {
 
 /// What becomes of a field that the schema does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unknown {
+pub(crate) enum Unknown {
     /// The record is refused: the embedded schema does not say what it is.
     Refuse,
     /// The record is refused: the configuration does not say what it is.
@@ -59,6 +59,38 @@ impl Translation {
             schema: Arc::new(schema),
             how,
         }
+    }
+
+    /// The translation of a schema of a registry, with what its topic does with fields that it does not have; none of one whose data are
+    /// no JSON.
+    pub(crate) fn registered(schema: &Arc<WriterSchema>, unknown: Unknown) -> Option<Translation> {
+        let how = schema.how()?.iter().map(|how| match how {
+            How::Record(Unknown::Undeclared) => How::Record(unknown),
+            how => *how,
+        });
+        Some(Translation {
+            how: how.collect(),
+            schema: Arc::clone(schema),
+        })
+    }
+
+    /// Writes the datum of a whole text; null has none, and false is returned.
+    ///
+    /// # Errors
+    /// When it is no JSON, or no value of the schema.
+    pub(crate) fn datum(
+        &self,
+        text: &[u8],
+        unavailable: Unavailable<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, JsonError> {
+        let mut scanner = Scanner::new(text)?;
+        let is_null = scanner.null();
+        if !is_null {
+            self.write(&mut scanner, unavailable, out)?;
+        }
+        scanner.end()?;
+        Ok(!is_null)
     }
 
     /// Writes the datum of a whole text.

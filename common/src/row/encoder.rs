@@ -12,10 +12,10 @@ use super::position::{Position, is_position};
 use super::program::{Fault, Fields, Pen, Positions, RowProgram, Wanted};
 use super::shape::{RecordOf, Shape};
 use super::yelp::Yelp;
-use super::{BadValue, KeySource, Outcome, Reason, Record, Settings, Stats, Tombstones};
+use super::{BadValue, Format, KeySource, Outcome, Reason, Record, Settings, Stats, Tombstones};
 use crate::avro::datum::{Cursor, Skip};
 use crate::avro::field::Scratch;
-use crate::avro::{WriterSchema, frame};
+use crate::avro::{Language, WriterSchema, frame};
 use crate::csv::Row;
 use crate::envelope::{self, Layout, Message, Part};
 use crate::ids::{Incarnation, Partition, SchemaId};
@@ -256,7 +256,9 @@ impl RowEncoder {
             };
         }
         let ids = (value.map(|(id, _)| id), key.map(|(id, _)| id));
-        if let Some(outcome) = self.select(ids)? {
+        if !self.knows(ids)
+            && let Some(outcome) = self.compile(ids.0, ids.1)?
+        {
             return Ok(outcome);
         }
         let outcome = self.run(record, value.map_or(&[], |(_, datum)| datum), key, stats)?;
@@ -267,24 +269,16 @@ impl RowEncoder {
         Ok(outcome)
     }
 
-    /// Makes the program of a pair of schemas the last one; an outcome if that has to wait.
+    /// Whether there is a program for a pair of schemas; it is the last one then.
     #[inline(always)]
-    pub(super) fn select(&mut self, ids: (Option<u32>, Option<u32>)) -> Result<Option<Outcome>, Failed> {
-        let known = self
-            .programs
-            .get(self.last)
-            .is_some_and(|program| (program.value, program.key) == ids);
-        if !known {
-            match self
-                .programs
-                .iter()
-                .position(|program| (program.value, program.key) == ids)
-            {
-                Some(index) => self.last = index,
-                None => return self.compile(ids.0, ids.1),
-            }
+    pub(super) fn knows(&mut self, ids: (Option<u32>, Option<u32>)) -> bool {
+        let is_of = |program: &Program| (program.value, program.key) == ids;
+        if self.programs.get(self.last).is_some_and(is_of) {
+            return true;
         }
-        Ok(None)
+        let found = self.programs.iter().position(is_of);
+        self.last = found.unwrap_or(self.last);
+        found.is_some()
     }
 
     /// The last program, for a message of Yelp's pipeline, and what it writes with.
@@ -348,7 +342,7 @@ impl RowEncoder {
 
     /// Compiles a program for a pair of schemas; an outcome if that has to wait.
     #[cold]
-    fn compile(&mut self, value_id: Option<u32>, key_id: Option<u32>) -> Result<Option<Outcome>, Failed> {
+    pub(super) fn compile(&mut self, value_id: Option<u32>, key_id: Option<u32>) -> Result<Option<Outcome>, Failed> {
         let schema = |id: Option<u32>| match id {
             None => Ok(None),
             Some(id) => {
@@ -361,6 +355,8 @@ impl RowEncoder {
             (Err(missing), _) | (_, Err(missing)) => return Ok(Some(Outcome::NeedSchema(missing))),
         };
         let named = self.name(value_id.or(key_id).unwrap_or_default());
+        self.check_language(&value, &named)?;
+        self.check_language(&key, &named)?;
         let body = match (&value, self.settings.envelope) {
             (Some(schema), envelope::Kind::Debezium) => match Message::of(schema) {
                 Message::Other => Some(Body::Skipped),
@@ -404,6 +400,19 @@ impl RowEncoder {
             body,
         });
         Ok(None)
+    }
+
+    /// Datums of Avro by a schema of another language would be read as something else.
+    fn check_language(&self, schema: &Option<Arc<WriterSchema>>, named: &SchemaId) -> Result<(), Failed> {
+        let found = schema.as_ref().map_or(Language::Avro, |schema| schema.language());
+        if self.settings.format != Format::Avro || found == Language::Avro {
+            return Ok(());
+        }
+        Err(failed(Problem::Language {
+            schema: named.clone(),
+            found,
+            wanted: Language::Avro,
+        }))
     }
 
     fn keyed(&self) -> bool {

@@ -3,11 +3,13 @@
 use std::fmt;
 
 use super::Reason;
+use crate::avro::Language;
 use crate::avro::frame::FrameError;
 use crate::envelope::{CipherError, ParcelError};
 use crate::failure::Class;
 use crate::ids::{Offset, Partition, SchemaId};
 use crate::json::{JsonError, JsonFault};
+use crate::protobuf::ProtobufError;
 use crate::table::ColumnType;
 
 /// A record that cannot become a row.
@@ -47,6 +49,14 @@ pub enum Problem {
         /// Why.
         error: Box<JsonError>,
     },
+    /// The key or value is not the Protobuf that it should be.
+    #[error("the {part} is not the Protobuf that it should be: {error}")]
+    Protobuf {
+        /// `key` or `value`.
+        part: &'static str,
+        /// Why.
+        error: ProtobufError,
+    },
     /// The schemas fit no plan.
     #[error("schema `{schema}` does not fit the table: {error}")]
     Plan {
@@ -54,6 +64,16 @@ pub enum Problem {
         schema: SchemaId,
         /// Why.
         error: PlanError,
+    },
+    /// The schema is of another language than the topic's.
+    #[error("schema `{schema}` is of {found}, and the topic's format is {wanted}")]
+    Language {
+        /// Schema of the key or value.
+        schema: SchemaId,
+        /// Its language.
+        found: Language,
+        /// That of the topic.
+        wanted: Language,
     },
     /// The topic is said to be Debezium's and is not.
     #[error("schema `{schema}` is no Debezium envelope: it has no field `{field}` of the expected type")]
@@ -171,7 +191,9 @@ impl Problem {
             Problem::Value(reason) => reason.name(),
             Problem::Frame { .. } => "bad_frame",
             Problem::Json { error, .. } => error.fault.name(),
+            Problem::Protobuf { .. } => "bad_protobuf",
             Problem::Plan { .. } => "schema_does_not_fit",
+            Problem::Language { .. } => "schema_language",
             Problem::NotDebezium { .. } => "not_debezium",
             Problem::Operation(_) => "unknown_operation",
             Problem::Deleted(_) => "unknown_deletion",
@@ -187,7 +209,7 @@ impl Problem {
     #[must_use]
     pub fn is_of_the_record(&self) -> bool {
         match self {
-            Problem::Plan { .. } | Problem::NotDebezium { .. } => false,
+            Problem::Plan { .. } | Problem::NotDebezium { .. } | Problem::Language { .. } => false,
             Problem::Json { error, .. } => !matches!(error.fault, JsonFault::Schema(_)),
             Problem::Encrypted(error) => error.is_of_the_record(),
             _ => true,
@@ -216,6 +238,10 @@ impl EncodeError {
             Problem::Json { error, .. } => error.fault.hint(),
             Problem::Frame { .. } => {
                 "the topic must hold Avro written by a serializer with a Confluent-compatible registry"
+            }
+            Problem::Language { .. } => "set the topic's `format` to what its writers use",
+            Problem::Protobuf { .. } => {
+                "the topic must hold Protobuf written by a serializer with a Confluent-compatible registry"
             }
             Problem::NotDebezium { .. } => "set `envelope = \"plain\"` for this topic",
             Problem::NoImage(_) | Problem::Operation(_) | Problem::Deleted(_) => {

@@ -4,6 +4,7 @@
 use super::encoder::{Failed, RowEncoder};
 use super::error::Problem;
 use super::numbered::Numbered;
+use super::registered::Registered;
 use super::settings::{Format, SchemaIds, Settings};
 use super::yelp::Opener;
 use super::{Outcome, Record, Stats};
@@ -22,8 +23,20 @@ pub(super) enum Front {
     Json(Reader),
     /// They are framed, and their schemas have names that are no numbers.
     Numbered(Numbered),
+    /// They are framed JSON or Protobuf, and their schemas are in a registry.
+    Registered(Registered),
     /// They are messages of Yelp's Data Pipeline.
     Yelp(Opener),
+}
+
+/// What a key or value turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Read {
+    Null,
+    /// A datum of the schema with this number.
+    Datum(u32),
+    /// Nothing yet: this schema is needed.
+    NeedSchema(SchemaId),
 }
 
 impl Front {
@@ -35,6 +48,7 @@ impl Front {
         match (settings.format, settings.schema_ids) {
             (Format::Avro, SchemaIds::Prefix) => None,
             (Format::Avro, SchemaIds::Header) => Some(Front::Numbered(Numbered::default())),
+            (Format::JsonSchema | Format::Protobuf, _) => Some(Front::Registered(Registered::new(settings))),
             _ => Reader::new(settings).map(Front::Json),
         }
     }
@@ -44,6 +58,7 @@ impl Front {
         match self {
             Front::Json(json) => json.datum(side),
             Front::Numbered(numbered) => numbered.datum(side, bytes),
+            Front::Registered(registered) => registered.datum(side),
             Front::Yelp(_) => bytes,
         }
     }
@@ -53,6 +68,7 @@ impl Front {
         match self {
             Front::Json(_) | Front::Yelp(_) => {}
             Front::Numbered(numbered) => numbered.forget(),
+            Front::Registered(registered) => registered.forget(),
         }
     }
 }
@@ -87,11 +103,19 @@ impl RowEncoder {
         out: &mut Vec<u8>,
         stats: &mut Stats,
     ) -> Result<Outcome, Failed> {
-        let value = self.read(front, Side::Value, record.value)?;
+        let value = match self.read(front, Side::Value, record.value)? {
+            Read::Null => None,
+            Read::Datum(id) => Some(id),
+            Read::NeedSchema(name) => return Ok(Outcome::NeedSchema(name)),
+        };
         let key = match self.needs_key(value.is_some()) {
             None => return Ok(Outcome::Skipped),
             Some(false) => None,
-            Some(true) => self.read(front, Side::Key, record.key)?,
+            Some(true) => match self.read(front, Side::Key, record.key)? {
+                Read::Null => None,
+                Read::Datum(id) => Some(id),
+                Read::NeedSchema(name) => return Ok(Outcome::NeedSchema(name)),
+            },
         };
         let framed =
             |side, id: Option<u32>, bytes: Option<_>| id.map(|id| (id, front.datum(side, bytes.unwrap_or_default())));
@@ -108,16 +132,17 @@ impl RowEncoder {
         Ok(outcome)
     }
 
-    /// Turns a key or value into a datum, and makes its schema known where the record says what it is; the schema's number, none for null.
-    fn read(&mut self, front: &mut Front, side: Side, bytes: Option<&[u8]>) -> Result<Option<u32>, Failed> {
-        let Some(bytes) = bytes else { return Ok(None) };
+    /// Turns a key or value into a datum, and makes its schema known where the record says what it is.
+    fn read(&mut self, front: &mut Front, side: Side, bytes: Option<&[u8]>) -> Result<Read, Failed> {
+        let Some(bytes) = bytes else { return Ok(Read::Null) };
         if side == Side::Value && self.forget_many() {
             front.forget();
         }
         match front {
             Front::Json(json) => self.read_json(json, side, bytes),
-            Front::Numbered(numbered) => numbered.read(side, bytes, &mut self.names).map(Some),
-            Front::Yelp(_) => Ok(None),
+            Front::Numbered(numbered) => numbered.read(side, bytes, &mut self.names, false).map(Read::Datum),
+            Front::Registered(registered) => registered.read(side, bytes, &mut self.names, &self.schemas),
+            Front::Yelp(_) => Ok(Read::Null),
         }
     }
 
@@ -132,7 +157,7 @@ impl RowEncoder {
         many
     }
 
-    fn read_json(&mut self, json: &mut Reader, side: Side, bytes: &[u8]) -> Result<Option<u32>, Failed> {
+    fn read_json(&mut self, json: &mut Reader, side: Side, bytes: &[u8]) -> Result<Read, Failed> {
         let id = json.read(side, bytes).map_err(|error| {
             let error = Box::new(error);
             let part = part_of(side);
@@ -145,7 +170,7 @@ impl RowEncoder {
             self.names.insert(id, name.clone());
             self.schemas.insert(name.clone(), schema.clone());
         }
-        Ok(id)
+        Ok(id.map_or(Read::Null, Read::Datum))
     }
 
     /// A key or value by itself, for a record that has no row.
@@ -158,8 +183,10 @@ impl RowEncoder {
         if let Front::Yelp(opener) = front {
             return self.payload_of(opener, bytes);
         }
-        let id = self.read(front, side, Some(bytes)).ok()??;
-        Some((id, front.datum(side, bytes)))
+        match self.read(front, side, Some(bytes)).ok()? {
+            Read::Datum(id) => Some((id, front.datum(side, bytes))),
+            Read::Null | Read::NeedSchema(_) => None,
+        }
     }
 
     /// The name of a schema by its number.

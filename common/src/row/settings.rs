@@ -42,6 +42,10 @@ pub enum Format {
     ConnectJson,
     /// JSON without a schema; the columns are declared.
     Json,
+    /// JSON in the frame of a Confluent-compatible serializer, its schemas in a registry.
+    JsonSchema,
+    /// Protobuf in the frame of a Confluent-compatible serializer, its schemas in a registry.
+    Protobuf,
 }
 
 impl Format {
@@ -251,6 +255,14 @@ mod tests {
             },
             Settings {
                 format: Format::Json,
+                ..base.clone()
+            },
+            Settings {
+                format: Format::JsonSchema,
+                ..base.clone()
+            },
+            Settings {
+                format: Format::Protobuf,
                 ..base.clone()
             },
             Settings {

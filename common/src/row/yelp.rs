@@ -67,7 +67,9 @@ impl RowEncoder {
         }
         let ids = (Some(parcel.schema), None);
         self.named(parcel.schema);
-        if let Some(outcome) = self.select(ids)? {
+        if !self.knows(ids)
+            && let Some(outcome) = self.compile(ids.0, ids.1)?
+        {
             return Ok(outcome);
         }
         let payloads = match self.decrypted(&parcel, payload, previous)? {

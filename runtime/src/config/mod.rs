@@ -32,7 +32,7 @@ mod units;
 
 pub use problem::{ConfigError, Problem};
 pub use topics::{
-    DdlSetting, DistSetting, EnvelopeSetting, FormatSetting, KeySetting, Metadata, Mode, TableSettings,
+    DdlSetting, DistSetting, EnvelopeSetting, FormatSetting, HasHeads, KeySetting, Metadata, Mode, TableSettings,
     TombstoneSetting, TopicPattern, TopicRules, TopicSelection, TopicSettings,
 };
 pub use units::Size;

@@ -30,6 +30,8 @@ impl TopicSettings {
                 FormatSetting::Avro => Format::Avro,
                 FormatSetting::ConnectJson => Format::ConnectJson,
                 FormatSetting::Json => Format::Json,
+                FormatSetting::JsonSchema => Format::JsonSchema,
+                FormatSetting::Protobuf => Format::Protobuf,
             },
             schema_ids: if self.has_heads() {
                 SchemaIds::Header
@@ -43,7 +45,7 @@ impl TopicSettings {
             },
             // A topic of another format may have inherited what says nothing of it.
             columns: if is_json { self.columns.clone() } else { Vec::new() },
-            undeclared: if is_json {
+            undeclared: if is_json || self.format == FormatSetting::JsonSchema {
                 self.undeclared
             } else {
                 Undeclared::default()

@@ -132,6 +132,10 @@ pub enum FormatSetting {
     ConnectJson,
     /// JSON without a schema.
     Json,
+    /// JSON, its schemas in a registry.
+    JsonSchema,
+    /// Protobuf, its schemas in a registry.
+    Protobuf,
 }
 
 impl TopicSettings {
@@ -147,7 +151,7 @@ impl FormatSetting {
     #[must_use]
     pub fn is_registered(self) -> bool {
         match self {
-            FormatSetting::Avro => true,
+            FormatSetting::Avro | FormatSetting::JsonSchema | FormatSetting::Protobuf => true,
             FormatSetting::ConnectJson | FormatSetting::Json => false,
         }
     }
@@ -297,6 +301,9 @@ pub struct TableSettings {
     pub encode: BTreeMap<String, String>,
 }
 
+/// Whether a topic has schema ids in headers, and if so, whether the place of a message follows them.
+pub type HasHeads = Box<dyn Fn(&str) -> Option<bool> + Send>;
+
 /// Settings of all topics: the first entry that matches holds, else the defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicRules {
@@ -314,11 +321,16 @@ impl TopicRules {
         entry.map_or(&self.defaults, |(_, settings)| settings).clone()
     }
 
-    /// Which topics have schema ids in headers, as the fetch client asks.
+    /// Which topics have schema ids in headers, as the fetch client asks; and whether the place of a message follows the id there.
     #[must_use]
-    pub fn has_heads(&self) -> Box<dyn Fn(&str) -> bool + Send> {
+    pub fn has_heads(&self) -> HasHeads {
         let rules = self.clone();
-        Box::new(move |topic| rules.for_topic(topic).has_heads())
+        Box::new(move |topic| {
+            let settings = rules.for_topic(topic);
+            settings
+                .has_heads()
+                .then_some(settings.format == FormatSetting::Protobuf)
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The fetch client on librdkafka: explicit partitions at explicit offsets, read_committed, never a member of the group.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::statistics::Statistics;
 use rdkafka::util::Timeout;
 use rdkafka::{Offset as At, TopicPartitionList};
+use runtime::config::HasHeads;
 use runtime::kafka::{Kafka, KafkaContext};
 
 use super::chunk::Heads;
@@ -23,9 +24,6 @@ use super::fetch::{Fetched, Fetcher};
 
 /// Ends of partitions as the fetch client last heard of them: (topic, partition) -> last stable offset.
 pub type Ends = Arc<Mutex<HashMap<(String, Partition), Offset>>>;
-
-/// Whether a topic has schema ids in headers.
-pub type HasHeads = Box<dyn Fn(&str) -> bool + Send>;
 
 /// Receives librdkafka's logs and statistics.
 struct Context {
@@ -66,7 +64,7 @@ pub struct KafkaFetcher {
     has_heads: HasHeads,
     /// The topics among those that were started whose headers name schemas. librdkafka reads the headers of a record when they are asked
     /// for, each into memory of its own, so nobody else's are.
-    headed: HashSet<String>,
+    headed: HashMap<String, bool>,
 }
 
 impl KafkaFetcher {
@@ -82,17 +80,17 @@ impl KafkaFetcher {
             queue_bytes,
             ends,
             has_heads,
-            headed: HashSet::new(),
+            headed: HashMap::new(),
         })
     }
 }
 
 /// What the headers of a message say of its schemas. The last header of a name holds, as for Confluent's readers.
-fn heads<'a>(message: &'a BorrowedMessage<'_>) -> Heads<'a> {
+fn heads<'a>(message: &'a BorrowedMessage<'_>, indexes: bool) -> Heads<'a> {
     let mut heads = Heads::default();
     let Some(headers) = message.headers() else { return heads };
     for header in headers.iter() {
-        let head = || frame::head(header.value.unwrap_or_default(), false);
+        let head = || frame::head(header.value.unwrap_or_default(), indexes);
         match header.key {
             frame::VALUE_HEADER => heads.value = head(),
             frame::KEY_HEADER => heads.key = head(),
@@ -125,8 +123,8 @@ fn list(topic: &str, partition: Partition) -> TopicPartitionList {
 
 impl Fetcher for KafkaFetcher {
     fn start(&mut self, topic: &str, partition: Partition, from: Offset) -> Result<(), Failure> {
-        if (self.has_heads)(topic) {
-            self.headed.insert(topic.to_owned());
+        if let Some(indexes) = (self.has_heads)(topic) {
+            self.headed.insert(topic.to_owned(), indexes);
         }
         let failed = |error: KafkaError| {
             Failure::retry(format!("assign the partition to the fetch client: {error}"))
@@ -175,7 +173,11 @@ impl Fetcher for KafkaFetcher {
         match self.consumer.poll(Timeout::After(wait)) {
             None => false,
             Some(Ok(message)) => {
-                let headed = !self.headed.is_empty() && self.headed.contains(message.topic());
+                let headed = if self.headed.is_empty() {
+                    None
+                } else {
+                    self.headed.get(message.topic())
+                };
                 sink(Fetched::Record {
                     topic: message.topic(),
                     partition: Partition(message.partition()),
@@ -185,7 +187,7 @@ impl Fetcher for KafkaFetcher {
                         key: message.key(),
                         value: message.payload(),
                     },
-                    heads: if headed { heads(&message) } else { Heads::default() },
+                    heads: headed.map_or_else(Heads::default, |indexes| heads(&message, *indexes)),
                 });
                 true
             }

@@ -166,3 +166,29 @@ async fn messages_of_yelps_pipeline_become_the_table_of_their_writer() {
     );
     rig.equals(&rig.parts.redshift, "orders", &sql, table).await;
 }
+
+/// The same rows in JSON by JSON Schema and in Protobuf, each schema with another that it refers to, are the same table.
+#[tokio::test(flavor = "multi_thread")]
+async fn json_schema_and_protobuf_of_the_registry_make_the_same_table() {
+    let mut rig = Rig::new("registered").await;
+    let (json, protobuf) = (rig.topic("by_json"), rig.topic("by_protobuf"));
+    for (topic, format) in [(&json, "json_schema"), (&protobuf, "protobuf")] {
+        rig.extra_config += &format!(
+            "[[topic]]\nname = \"{topic}\"\nformat = \"{format}\"\nenvelope = \"plain\"\nkey = [\"id\"]\nbad_records_max = 0\n"
+        );
+        rig.create_topic(topic, 1).await;
+    }
+    let _writer = rig.start_s3_spolt();
+    let _loader = rig.start_redshift_spolt();
+    let rows =
+        said(python("write_registered.py").args([&rig.parts.kafka, &rig.parts.registry, &json, &protobuf, "500"]));
+    let rows: Vec<Vec<Option<String>>> = serde_json::from_str(&rows).unwrap();
+    assert_eq!(rows.len(), 500);
+    for table in ["by_json", "by_protobuf"] {
+        let sql = format!(
+            "SELECT \"id\", \"region\", \"reading\", \"at\", json_serialize(\"tags\") FROM \"{}\".\"{table}\" ORDER BY \"id\"",
+            rig.name
+        );
+        rig.equals(&rig.parts.redshift, table, &sql, rows.clone()).await;
+    }
+}

@@ -15,6 +15,8 @@ pub(super) fn format(section: &Section<'_>, inherited: &TopicSettings) -> (Forma
         ("avro", FormatSetting::Avro),
         ("connect_json", FormatSetting::ConnectJson),
         ("json", FormatSetting::Json),
+        ("json_schema", FormatSetting::JsonSchema),
+        ("protobuf", FormatSetting::Protobuf),
     ];
     let format = choice_from(section, "format", &formats, inherited.format);
     let columns = match section.raw("columns") {
@@ -62,14 +64,17 @@ fn column(section: &Section<'_>, field: String, ty: &Value) -> Option<Declared> 
 /// What a topic in JSON without a schema has to say, and no other may.
 pub(super) fn check(
     section: &Section<'_>,
-    is_json: bool,
+    format: FormatSetting,
     columns: &[Declared],
     key: &KeySetting,
     order_by: Option<&str>,
     flat_fields: &[String],
 ) {
-    if !is_json {
+    if format != FormatSetting::Json {
         for key in ["columns", "undeclared"] {
+            if key == "undeclared" && format == FormatSetting::JsonSchema {
+                continue;
+            }
             if section.has(key) && (key == "columns" || section.peek::<String>(key).as_deref() == Some("ignore")) {
                 let hint = "write format = \"json\", or leave it out: schemas say what the columns are";
                 section.wrong(key, "is only for JSON without a schema", hint);

@@ -112,8 +112,7 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
         let hint = "name a field of the value, or write envelope = \"debezium\"";
         section.wrong("order_by", "only a Debezium envelope has a `source`", hint);
     }
-    let is_json = format == FormatSetting::Json;
-    declared::check(section, is_json, &columns, &key, order_by.as_deref(), &flat_fields);
+    declared::check(section, format, &columns, &key, order_by.as_deref(), &flat_fields);
     let allow_expired_signals = section.or("allow_expired_signals", inherited.allow_expired_signals);
     let bad_records_max = section.or("bad_records_max", inherited.bad_records_max);
     let mut varchar = inherited.varchar.clone();
