@@ -86,11 +86,13 @@ pub(super) fn shape(
         );
     }
     let table = target.table.sql();
-    let create = format!(
-        "{}{}",
-        create_target(&table, columns, mode, &target.made),
-        placed(columns, mode, &target.made)?
-    );
+    // What a table is sorted and spread by is judged when it is made, and not again.
+    let create = if evolution.create {
+        let (columns_of, made) = (create_target(&table, columns, mode, &target.made), &target.made);
+        format!("{columns_of}{}", placed(columns, mode, made)?)
+    } else {
+        String::new()
+    };
     let schema = (evolution.create && target.create_schemas)
         .then(|| format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(&target.table.schema)));
     let (early, late) = fit(target, (&evolution, create, schema), facts.attached, Stamp::of(facts))?;

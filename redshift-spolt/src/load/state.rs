@@ -121,58 +121,33 @@ impl State {
         let mut increases: BTreeMap<u32, BTreeMap<Partition, Position>> = BTreeMap::new();
         let mut order = None;
         for row in &answer.rows {
-            let malformed = || Failure::halt(format!("state row is malformed: `{row:?}`")).hint(BY_HAND);
-            let text = |index: usize| row.get(index).and_then(Option::as_deref);
-            let number = |index: usize| {
-                text(index)
-                    .and_then(|text| text.parse::<i64>().ok())
-                    .ok_or_else(malformed)
-            };
-            let partition = || i32::try_from(number(4)?).map(Partition).map_err(|_| malformed());
-            let position = || {
-                Ok::<Position, Failure>(Position {
-                    incarnation: Incarnation(u32::try_from(number(3)?).map_err(|_| malformed())?),
-                    next: Offset(number(5)?),
-                })
-            };
-            let checkpoint = |position| {
-                Ok::<Checkpoint, Failure>(Checkpoint {
-                    cluster: text(1).ok_or_else(malformed)?.to_owned(),
-                    topic: text(2).ok_or_else(malformed)?.to_owned(),
-                    position,
-                    signal_next: Offset(number(9)?),
-                })
-            };
-            match text(0) {
+            let row = Row(row);
+            match row.text(0) {
                 Some("barrier") => {
-                    let count = u32::try_from(number(10)?).map_err(|_| malformed())?;
-                    increases.entry(count).or_default().insert(partition()?, position()?);
+                    let count = u32::try_from(row.number(10)?).map_err(|_| row.malformed())?;
+                    increases
+                        .entry(count)
+                        .or_default()
+                        .insert(row.partition()?, row.position()?);
                 }
                 Some("refresh") => {
-                    state.refresh.insert(partition()?, checkpoint(position()?)?);
+                    state.refresh.insert(row.partition()?, row.checkpoint()?);
                 }
                 Some("order") => {
-                    if order.replace(text(2).ok_or_else(malformed)?.to_owned()).is_some() {
+                    let column = row.text(2).ok_or_else(|| row.malformed())?.to_owned();
+                    if order.replace(column).is_some() {
                         return Err(Failure::halt("the state has more than one row of kind `order`").hint(BY_HAND));
                     }
                 }
                 Some("table") => {
-                    let table = TableRow {
-                        serial: number(6)?,
-                        generation: text(7).unwrap_or_default().to_owned(),
-                        plan: text(8).map(|plan| PlanId(plan.to_owned())),
-                        partitions: text(10).and_then(|count| count.parse().ok()),
-                        grown: Vec::new(),
-                        order: None,
-                        refreshing: false,
-                    };
-                    if state.table.replace(table).is_some() {
+                    if state.table.replace(row.table()?).is_some() {
                         return Err(Failure::halt("the state has more than one row of kind `table`").hint(BY_HAND));
                     }
                 }
                 Some("lineage") => {
-                    let (partition, position) = (partition()?, position()?);
-                    if let Some(other) = state.lineages.insert(partition, checkpoint(position)?) {
+                    let (partition, checkpoint) = (row.partition()?, row.checkpoint()?);
+                    let position = checkpoint.position;
+                    if let Some(other) = state.lineages.insert(partition, checkpoint) {
                         return Err(Failure::halt(format!(
                             "the state has more than one row of a partition, at `{}` and `{position}`",
                             other.position
@@ -182,7 +157,7 @@ impl State {
                         .hint(BY_HAND));
                     }
                 }
-                _ => return Err(malformed()),
+                _ => return Err(row.malformed()),
             }
         }
         state.increases = increases
@@ -223,6 +198,59 @@ impl State {
             row.partitions = row.partitions.max(Some(increase.count));
             row.grown.push(increase.before());
         }
+    }
+}
+
+/// A row of the state table, by the columns of `read_state.sql`.
+struct Row<'a>(&'a [Option<String>]);
+
+impl Row<'_> {
+    fn malformed(&self) -> Failure {
+        Failure::halt(format!("state row is malformed: `{:?}`", self.0)).hint(BY_HAND)
+    }
+
+    fn text(&self, index: usize) -> Option<&str> {
+        self.0.get(index).and_then(Option::as_deref)
+    }
+
+    fn number(&self, index: usize) -> Result<i64, Failure> {
+        let number = self.text(index).and_then(|text| text.parse().ok());
+        number.ok_or_else(|| self.malformed())
+    }
+
+    fn partition(&self) -> Result<Partition, Failure> {
+        i32::try_from(self.number(4)?)
+            .map(Partition)
+            .map_err(|_| self.malformed())
+    }
+
+    fn position(&self) -> Result<Position, Failure> {
+        Ok(Position {
+            incarnation: Incarnation(u32::try_from(self.number(3)?).map_err(|_| self.malformed())?),
+            next: Offset(self.number(5)?),
+        })
+    }
+
+    fn checkpoint(&self) -> Result<Checkpoint, Failure> {
+        let name = |index| self.text(index).map(str::to_owned).ok_or_else(|| self.malformed());
+        Ok(Checkpoint {
+            cluster: name(1)?,
+            topic: name(2)?,
+            position: self.position()?,
+            signal_next: Offset(self.number(9)?),
+        })
+    }
+
+    fn table(&self) -> Result<TableRow, Failure> {
+        Ok(TableRow {
+            serial: self.number(6)?,
+            generation: self.text(7).unwrap_or_default().to_owned(),
+            plan: self.text(8).map(|plan| PlanId(plan.to_owned())),
+            partitions: self.text(10).and_then(|count| count.parse().ok()),
+            grown: Vec::new(),
+            order: None,
+            refreshing: false,
+        })
     }
 }
 
