@@ -190,6 +190,7 @@ fn text(datum: &[u8], from: usize, bytes: usize, out: &mut [u8], at: usize) -> O
 /// Writes columns from the `first` on, each with its delimiter; the column at which it stopped, nothing of which is read or written.
 ///
 /// `careful` are the lengths of texts that must be compared with the NULL marker and the placeholder.
+#[inline(always)]
 pub(super) fn write(
     cells: &[HotCell],
     first: usize,
