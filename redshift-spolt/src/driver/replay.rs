@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use common::avro::WriterSchema;
-use common::claim::{Claim, Compression, Decoder, Dialect, Kind, Object, replay_key};
+use common::claim::{Compression, Decoder, Dialect, Object, replay_key};
 use common::csv;
 use common::failure::Failure;
-use common::ids::{Incarnation, Lineage, SchemaId};
+use common::ids::SchemaId;
 use common::plan::{Plan, hex};
 use common::row::{DECODER_VERSION, Settings};
 use runtime::port::{PutObject, Registry, Session};
@@ -20,8 +20,8 @@ use super::table::Table;
 use super::{Shared, load};
 use crate::load::machine::Outcome;
 use crate::load::mode::Mode;
-use crate::load::replay::{self, Encoded, Fate, Kept, Place, Tried};
-use crate::load::run::{Group, GroupKey, LoadPlan};
+use crate::load::replay::{self, Encoded, Fate, Kept, Place, Rows, Tried};
+use crate::load::run::LoadPlan;
 use crate::load::state::{State, StateTables};
 
 /// Parts of records read at once.
@@ -103,22 +103,6 @@ pub async fn tried(
     }
 }
 
-/// Why a record that can be read is not replayed all the same.
-fn refusal(kept: &Kept, fate: &Fate, needs_key: bool) -> Option<String> {
-    match fate {
-        Fate::Bad(error) => Some(error.problem.to_string()),
-        Fate::Truncate => {
-            Some("it empties the table, which cannot be done behind what came later; discard it".to_owned())
-        }
-        Fate::Rows if needs_key && !kept.key_known => Some(
-            "its key could not be read when it was set aside, so a later delete of it would not have been noticed; \
-             --unknown-keys replays it all the same"
-                .to_owned(),
-        ),
-        _ => None,
-    }
-}
-
 /// Tries a table's open records again, batch by batch.
 ///
 /// # Errors
@@ -131,8 +115,8 @@ pub async fn replay(
     unknown_keys: bool,
 ) -> Result<Report, Failure> {
     let mut report = Report::default();
-    let mut after = None;
-    loop {
+    let (mut after, mut tries) = (None, 0);
+    while tries < TRIES {
         let mut session = shared.pool.take().await.map_err(|failure| connecting(&failure))?;
         let state = look(&mut *session, &table.target).await?;
         if !state.refresh.is_empty() {
@@ -146,64 +130,15 @@ pub async fn replay(
         let Some(first) = records.first() else {
             return Ok(report);
         };
-        // Two lives of a topic never meet in one merge.
-        let life = first.place.incarnation;
-        records.retain(|kept| kept.place.incarnation == life);
-        after = records.last().map(|kept| kept.place);
-        batch(shared, registry, table, settings, (records, unknown_keys), &mut report).await?;
-    }
-}
-
-async fn batch(
-    shared: &Shared,
-    registry: &dyn Registry,
-    table: &Table,
-    settings: &Arc<Settings>,
-    (mut records, unknown_keys): (Vec<Kept>, bool),
-    report: &mut Report,
-) -> Result<(), Failure> {
-    for _ in 0..TRIES {
-        let state = load::read_state(shared, &table.target).await?;
-        let plan = plan_of(shared, &state).await?;
-        let keyed = plan
-            .as_ref()
-            .is_some_and(|plan| Mode::of(table.target.mode, plan).is_keyed());
-        let needs_key = keyed && table.target.order_by.is_none() && !unknown_keys;
-        // Those that stay are told and taken out before the rest is made into rows.
-        let encoded = tried(registry, &records, settings, plan.clone()).await?;
-        let mut nothing = Vec::new();
-        let mut fates = encoded.fates.into_iter();
-        records.retain(|kept| {
-            let Some(fate) = fates.next() else { return false };
-            if let Some(reason) = refusal(kept, &fate, needs_key) {
-                report.left.push((kept.clone(), reason));
-                return false;
-            }
-            if fate == Fate::Nothing {
-                nothing.push(kept.place);
-            }
-            fate == Fate::Rows
-        });
-        if !nothing.is_empty() {
-            mark(shared, table, &nothing, "replayed").await?;
-            report.nothing += nothing.len();
-        }
-        if records.is_empty() {
-            return Ok(());
-        }
-        let encoded = tried(registry, &records, settings, plan).await?;
-        let plan = load_plan(shared, table, settings, &records, encoded).await?;
-        let load_id = shared.world.uuid();
-        match load::run(shared, &table.target, &plan, state.table.as_ref(), &load_id)
-            .await
-            .outcome
-        {
-            Outcome::Committed { .. } => {
-                report.applied += records.len();
-                return Ok(());
-            }
-            Outcome::Replan => {}
-            Outcome::Retry(failure) | Outcome::Halt { failure, .. } => return Err(failure.context("replay")),
+        // Two lives of a topic never meet in one merge; nor do partitions, whose offsets say nothing of each other.
+        let of = |kept: &Kept| (kept.place.incarnation, kept.place.partition);
+        let lineage = of(first);
+        records.retain(|kept| of(kept) == lineage);
+        let last = records.last().map(|kept| kept.place);
+        if batch(shared, registry, table, settings, (records, unknown_keys), &mut report).await? {
+            (after, tries) = (last, 0);
+        } else {
+            tries += 1;
         }
     }
     Err(Failure::retry(format!(
@@ -211,6 +146,56 @@ async fn batch(
     ))
     .table(table.target.table.to_string())
     .hint("run the command again; what it has done so far is done"))
+}
+
+/// Tries these records. Whether it is done with them: else the table was changed meanwhile, and they must be read again, for what came to
+/// the table may have overtaken some.
+async fn batch(
+    shared: &Shared,
+    registry: &dyn Registry,
+    table: &Table,
+    settings: &Arc<Settings>,
+    (mut records, unknown_keys): (Vec<Kept>, bool),
+    report: &mut Report,
+) -> Result<bool, Failure> {
+    let state = load::read_state(shared, &table.target).await?;
+    let plan = plan_of(shared, &state).await?;
+    let keyed = plan
+        .as_ref()
+        .is_some_and(|plan| Mode::of(table.target.mode, plan).is_keyed());
+    let needs_key = keyed && table.target.order_by.is_none() && !unknown_keys;
+    // Those that stay are told and taken out before the rest is made into rows.
+    let encoded = tried(registry, &records, settings, plan.clone()).await?;
+    let (mut nothing, mut left) = (Vec::new(), Vec::new());
+    let mut fates = encoded.fates.into_iter();
+    records.retain(|kept| {
+        let Some(fate) = fates.next() else { return false };
+        if let Some(reason) = replay::refusal(kept, &fate, needs_key) {
+            left.push((kept.clone(), reason));
+            return false;
+        }
+        if fate == Fate::Nothing {
+            nothing.push(kept.place);
+        }
+        fate == Fate::Rows
+    });
+    if !nothing.is_empty() {
+        mark(shared, table, &nothing, "replayed").await?;
+        report.nothing += nothing.len();
+    }
+    if !records.is_empty() {
+        let encoded = tried(registry, &records, settings, plan).await?;
+        let plan = load_plan(shared, table, settings, &records, encoded).await?;
+        let load_id = shared.world.uuid();
+        let ran = load::run(shared, &table.target, &plan, state.table.as_ref(), &load_id).await;
+        match ran.outcome {
+            Outcome::Committed { .. } => report.applied += records.len(),
+            Outcome::Replan => return Ok(false),
+            Outcome::Retry(failure) | Outcome::Halt { failure, .. } => return Err(failure.context("replay")),
+        }
+    }
+    report.left.append(&mut left);
+    Ok(true)
 }
 
 /// Puts the rows on S3 and says how they are loaded.
@@ -246,55 +231,28 @@ async fn load_plan(
         .put_if_absent(put)
         .await
         .map_err(|failure| failure.key(&key))?;
-    let place = |kept: Option<&Kept>| kept.map(|kept| kept.place);
-    let (first, last) = (place(records.first()), place(records.last()));
-    let (Some(first), Some(last)) = (first, last) else {
-        return Err(Failure::halt("a replay without records"));
+    let decoder = Decoder {
+        version: DECODER_VERSION,
+        fingerprint: settings.fingerprint(),
     };
-    let key = GroupKey {
-        plan: encoded.plan.id(),
-        decoder: Some(Decoder {
-            version: DECODER_VERSION,
-            fingerprint: settings.fingerprint(),
-        }),
-        dialect: Dialect {
-            id: csv::DIALECT_ID.to_owned(),
-            delimiter: ',',
-            quote: '"',
-            null: settings.null_marker.clone(),
-            compression: Compression::Zstd,
-        },
-        bucket,
-        region,
+    let dialect = Dialect {
+        id: csv::DIALECT_ID.to_owned(),
+        delimiter: ',',
+        quote: '"',
+        null: settings.null_marker.clone(),
+        compression: Compression::Zstd,
     };
-    // No claim of any log: it only tells the load what the object holds.
-    let lineage = Lineage {
-        cluster: String::new(),
-        topic: table.topic.clone(),
-        incarnation: Incarnation(first.incarnation.0),
-        partition: first.partition,
-    };
-    let claim = Claim {
-        rows: encoded.count,
-        object: Some(object),
+    let places = records.iter().map(|kept| kept.place).collect();
+    let what = Rows {
+        decoder,
+        dialect,
+        plan: &encoded.plan,
+        count: encoded.count,
         longest: encoded.stats.longest_by_column(Some(&encoded.plan)),
         unchanged: encoded.stats.unchanged_columns(Some(&encoded.plan)),
-        ..Claim::new(
-            Kind::Data,
-            &lineage,
-            first.offset,
-            last.offset.next().max(first.offset.next()),
-        )
+        object,
     };
-    Ok(LoadPlan {
-        groups: vec![Group {
-            key,
-            claims: vec![Arc::new(claim)],
-            rows: encoded.count,
-        }],
-        replay: records.iter().map(|kept| kept.place).collect(),
-        ..LoadPlan::default()
-    })
+    replay::load_plan(&table.topic, places, what).ok_or_else(|| Failure::halt("a replay without records"))
 }
 
 /// Gives open records another status, under the table's lock. How many rows of their table that touched.

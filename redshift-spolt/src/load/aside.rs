@@ -22,7 +22,7 @@ use common::row::ASIDE_COLUMNS;
 use common::table::ColumnType;
 
 use super::evolve::{self, Present, Wanted};
-use super::replay::fate;
+use super::replay::{fate, is_later};
 use super::run::Run;
 use super::sql::{identifier, literal, timestamp};
 
@@ -219,19 +219,26 @@ pub fn has_keys(present: &[Present], keys: &[Wanted]) -> bool {
 ///
 /// # Errors
 /// When the load's id cannot be written as a literal.
-pub fn supersede(table: &str, stage: &str, keys: &[&Wanted], load_id: &str, now_ms: i64) -> Result<String, Failure> {
+pub fn supersede(
+    table: &str,
+    stage: &str,
+    (keys, grown): (&[&Wanted], &[u32]),
+    load_id: &str,
+    now_ms: i64,
+) -> Result<String, Failure> {
     let by: Vec<String> = keys.iter().map(|key| identifier(&key.name)).collect();
     let matches: Vec<String> = keys
         .iter()
         .map(|key| format!("{table}.{} = {}", identifier(&key.name), super::merge::value(key, "s")))
         .collect();
     Ok(format!(
-        "UPDATE {table}\nSET {}\nFROM (\n    SELECT {by}, MAX(\"_kafka_incarnation\") AS \"_spolt_incarnation\", MAX(\"_kafka_offset\") AS \"_spolt_offset\"\n    FROM {stage}\n    \
-         GROUP BY {by}\n) AS s\nWHERE {table}.{} = 'open'\n  AND {}\n  AND ({table}.\"_kafka_incarnation\" < s.\"_spolt_incarnation\"\n   OR ({table}.\"_kafka_incarnation\" = \
-         s.\"_spolt_incarnation\" AND {table}.\"_kafka_offset\" < s.\"_spolt_offset\"))",
+        "UPDATE {table}\nSET {}\nFROM (\n    SELECT {by}, \"_kafka_incarnation\", \"_kafka_partition\", MAX(\"_kafka_offset\") AS \
+         \"_kafka_offset\"\n    FROM {stage}\n    GROUP BY {by}, \"_kafka_incarnation\", \"_kafka_partition\"\n) AS s\nWHERE {table}.{} = \
+         'open'\n  AND {}\n  AND {}",
         fate("superseded", load_id, now_ms)?,
         identifier(STATUS),
         matches.join("\n  AND "),
+        is_later("s", table, grown),
         by = by.join(", "),
     ))
 }

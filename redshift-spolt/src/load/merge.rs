@@ -97,14 +97,16 @@ pub(super) fn by_offsets(
     if mode == Mode::SoftDelete {
         stages.push(identifier(soft_delete::GONE));
     }
-    if let Some(aside) = aside.filter(|_| mode.is_keyed()) {
-        for stage in &stages {
-            let sql = aside::supersede(aside, stage, &keys, facts.load_id, facts.now_ms)?;
-            out.add(Purpose::Supersede, sql, Expect::Done);
-        }
-    }
+    // First, so that of two records of a key that are replayed together the earlier one is not taken for one that came too late: a
+    // history has rows of both.
     for stage in &stages {
         end_replay(out, target, facts, stage)?;
+    }
+    if let Some(aside) = aside.filter(|_| mode.is_keyed()) {
+        for stage in &stages {
+            let sql = aside::supersede(aside, stage, (&keys, grown(facts)), facts.load_id, facts.now_ms)?;
+            out.add(Purpose::Supersede, sql, Expect::Done);
+        }
     }
     for stage in stages {
         out.add(Purpose::DropStage, format!("DROP TABLE {stage}"), Expect::Done);
@@ -153,7 +155,7 @@ fn begin_replay(out: &mut Writer, target: &Target, facts: &Facts<'_>, keys: Opti
         Expect::NoneClosed,
     );
     if let Some(keys) = keys {
-        let sql = replay::drop_late(&target.table.sql(), &stage, keys);
+        let sql = replay::drop_late(&target.table.sql(), &stage, keys, grown(facts));
         out.add(Purpose::DropLate, sql, Expect::Done);
     }
 }
@@ -217,10 +219,14 @@ fn conflicts(out: &mut Writer, facts: &Facts<'_>, stage: &str, table: &str, keys
         out.add(Purpose::FindConflict, sql, Expect::NoConflict);
     }
     if facts.known.is_some() {
-        let grown = row.map_or(&[][..], |row| &row.grown);
-        let sql = conflict::with_target(stage, table, keys, &value, grown);
+        let sql = conflict::with_target(stage, table, keys, &value, grown(facts));
         out.add(Purpose::FindConflict, sql, Expect::NoConflict);
     }
+}
+
+/// How many partitions the topic had before each increase that was accepted.
+fn grown<'a>(facts: &Facts<'a>) -> &'a [u32] {
+    facts.table_row.map_or(&[], |row| &row.grown)
 }
 
 /// Names the columns that are inserted, and takes them from `s`.

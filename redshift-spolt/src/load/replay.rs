@@ -4,18 +4,20 @@
 //! A replay is a load without claims: it moves no checkpoint, and takes the table's lock like any other. What it says of the records it
 //! was given, it says in the same transaction.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use common::avro::WriterSchema;
+use common::claim::{Claim, Decoder, Dialect, Kind, Object};
 use common::failure::Failure;
-use common::ids::{Incarnation, Offset, Partition, SchemaId};
+use common::ids::{Incarnation, Lineage, Offset, Partition, SchemaId};
 use common::plan::Plan;
 use common::row::{EncodeError, Outcome, Record, RowEncoder, Settings, Stats};
 use runtime::port::Answer;
 
 use super::aside::STATUS;
 use super::evolve::Wanted;
+use super::run::{Group, GroupKey, LoadPlan};
 use super::sql::{identifier, literal, timestamp};
 
 /// How often the plan may grow while records are encoded: each time at least one column is added or widened.
@@ -166,6 +168,81 @@ fn attempt(
     Attempt::Done(Box::new(done))
 }
 
+/// Why a record that can be read is not replayed all the same. Where rows have a key, one whose key was not known is left alone unless
+/// somebody insists (`needs_key`).
+#[must_use]
+pub fn refusal(kept: &Kept, fate: &Fate, needs_key: bool) -> Option<String> {
+    match fate {
+        Fate::Bad(error) => Some(error.problem.to_string()),
+        Fate::Truncate => {
+            Some("it empties the table, which cannot be done behind what came later; discard it".to_owned())
+        }
+        Fate::Rows if needs_key && !kept.key_known => Some(
+            "its key could not be read when it was set aside, so a later delete of it would not have been noticed; \
+             --unknown-keys replays it all the same"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+/// Rows made of records set aside, as they lie on S3.
+#[derive(Debug, Clone)]
+pub struct Rows<'a> {
+    /// The decoder that made them.
+    pub decoder: Decoder,
+    /// How they are read.
+    pub dialect: Dialect,
+    /// Their columns.
+    pub plan: &'a Plan,
+    /// How many.
+    pub count: u64,
+    /// Longest value of each text column, in bytes.
+    pub longest: BTreeMap<String, u32>,
+    /// The columns that some row leaves out as unchanged (rule 25).
+    pub unchanged: Vec<String>,
+    /// Where they lie.
+    pub object: Object,
+}
+
+/// The load that merges these rows, which were made of the records at `places`; `None` without any. It belongs to no run, so it moves no
+/// checkpoint.
+#[must_use]
+pub fn load_plan(topic: &str, places: Vec<Place>, rows: Rows<'_>) -> Option<LoadPlan> {
+    let (first, last) = (*places.first()?, *places.last()?);
+    // No claim of any log: it only tells the load what the object holds.
+    let lineage = Lineage {
+        cluster: String::new(),
+        topic: topic.to_owned(),
+        incarnation: first.incarnation,
+        partition: first.partition,
+    };
+    let next = last.offset.next().max(first.offset.next());
+    let key = GroupKey {
+        plan: rows.plan.id(),
+        decoder: Some(rows.decoder),
+        dialect: rows.dialect,
+        bucket: rows.object.bucket.clone(),
+        region: rows.object.region.clone(),
+    };
+    let claim = Claim {
+        rows: rows.count,
+        longest: rows.longest,
+        unchanged: rows.unchanged,
+        object: Some(rows.object),
+        ..Claim::new(Kind::Data, &lineage, first.offset, next)
+    };
+    Some(LoadPlan {
+        groups: vec![Group {
+            key,
+            claims: vec![Arc::new(claim)],
+            rows: rows.count,
+        }],
+        replay: places,
+        ..LoadPlan::default()
+    })
+}
+
 /// The question for a staged record that is not open any more; its answer must have no row.
 #[must_use]
 pub fn find_closed(aside: &str, stage: &str) -> String {
@@ -176,9 +253,26 @@ pub fn find_closed(aside: &str, stage: &str) -> String {
     )
 }
 
+/// Whether the row or record of one place came after that of another, both of one key: they lie in one partition, or the later one in a
+/// partition that was added and accepted (`grown`, see `conflict`).
+#[must_use]
+pub fn is_later(later: &str, earlier: &str, grown: &[u32]) -> String {
+    let added: String = grown
+        .iter()
+        .map(|count| {
+            format!("\n   OR ({later}.\"_kafka_partition\" >= {count} AND {earlier}.\"_kafka_partition\" < {count})")
+        })
+        .collect();
+    format!(
+        "({later}.\"_kafka_incarnation\" > {earlier}.\"_kafka_incarnation\"\n   OR ({later}.\"_kafka_incarnation\" = {earlier}.\"_kafka_incarnation\" \
+         AND (({later}.\"_kafka_partition\" = {earlier}.\"_kafka_partition\" AND {later}.\"_kafka_offset\" > \
+         {earlier}.\"_kafka_offset\"){added})))"
+    )
+}
+
 /// Takes out of the stage what a later change of its key has overtaken.
 #[must_use]
-pub fn drop_late(table: &str, stage: &str, keys: &[&Wanted]) -> String {
+pub fn drop_late(table: &str, stage: &str, keys: &[&Wanted], grown: &[u32]) -> String {
     let matches: Vec<String> = keys
         .iter()
         .map(|key| {
@@ -190,9 +284,9 @@ pub fn drop_late(table: &str, stage: &str, keys: &[&Wanted]) -> String {
         })
         .collect();
     format!(
-        "DELETE FROM {stage}\nUSING {table}\nWHERE {}\n  AND ({table}.\"_kafka_incarnation\" > {stage}.\"_kafka_incarnation\"\n   OR ({table}.\"_kafka_incarnation\" = \
-         {stage}.\"_kafka_incarnation\" AND {table}.\"_kafka_offset\" > {stage}.\"_kafka_offset\"))",
-        matches.join("\n  AND ")
+        "DELETE FROM {stage}\nUSING {table}\nWHERE {}\n  AND {}",
+        matches.join("\n  AND "),
+        is_later(table, stage, grown)
     )
 }
 

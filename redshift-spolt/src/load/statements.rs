@@ -430,6 +430,12 @@ fn truncated(out: &mut Writer, target: &Target, facts: &Facts<'_>, script: &mut 
         target.mode
     };
     truncate::refuse(run, mode, partitions, order)?;
+    // Also where there is no row yet, and so no key of any record: what was set aside until now came before.
+    if mode.is_keyed() && !facts.aside.is_empty() {
+        let table = target.own().set_aside(&target.state_schema).sql();
+        let sql = aside::supersede_all(&table, facts.load_id, facts.now_ms)?;
+        out.add(Purpose::Supersede, sql, Expect::Done);
+    }
     let Some(plan) = &script.plan else {
         return Ok(());
     };
@@ -439,11 +445,6 @@ fn truncated(out: &mut Writer, target: &Target, facts: &Facts<'_>, script: &mut 
     }
     let (purpose, sql) = truncate::statement(facts.load, run, script.mode, &target.table.sql());
     out.add(purpose, sql, Expect::Done);
-    if script.mode.is_keyed() && !facts.aside.is_empty() {
-        let table = target.own().set_aside(&target.state_schema).sql();
-        let sql = aside::supersede_all(&table, facts.load_id, facts.now_ms)?;
-        out.add(Purpose::Supersede, sql, Expect::Done);
-    }
     Ok(())
 }
 
