@@ -7,7 +7,7 @@ use common::ids::Offset;
 use common::plan::{Plan, PlanId};
 
 use crate::load::Case;
-use crate::records::{Record, Records, lacks_values, lineage, plans, seal};
+use crate::records::{Mended, Record, Records, lacks_values, lineage, plans, seal};
 
 /// Which logs.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +72,21 @@ fn case(records: &[Records], log: Vec<Claim>, damaged: bool) -> Case {
         logs: vec![log.into_iter().map(Arc::new).collect()],
         damaged,
         lacking: records.iter().any(lacking),
+        insists: insists(records),
     }
+}
+
+/// Whether some key of a bad record cannot be read, and no key is ever deleted: whoever insists on such a record takes it upon himself that
+/// a delete of its key would not have been noticed.
+fn insists(records: &[Records]) -> bool {
+    let all = || records.iter().flat_map(|records| &records.0);
+    let deletes = |record: &Record| {
+        matches!(
+            record,
+            Record::Delete(_) | Record::Move(..) | Record::Truncate | Record::Bad(Mended::Delete(_), _)
+        )
+    };
+    all().any(|record| matches!(record, Record::Bad(..))) && !all().any(deletes)
 }
 
 /// Whole logs.
@@ -194,6 +208,7 @@ pub fn two_partitions(one: &Records, other: &Records, bounds: Logs) -> Vec<Case>
                 logs: vec![arcs(log.clone()), arcs(moved(second))],
                 damaged: false,
                 lacking: false,
+                insists: false,
             });
         }
     }
@@ -202,17 +217,27 @@ pub fn two_partitions(one: &Records, other: &Records, bounds: Logs) -> Vec<Case>
 
 /// Records by a word: `a` and further lower-case letters put that key, upper-case ones delete it, `>` moves the first key to the
 /// second, `1` and further digits put the keys `a` and further and leave their value out, `.` makes no row, `!` truncates, `-` is a hole.
+/// Behind `~` a letter or digit is a record that cannot become a row until it is mended, behind `^` one whose key cannot be read either.
 #[must_use]
 pub fn records(word: &str) -> Records {
     let key = |letter: char| u8::try_from(u32::from(letter) - u32::from('a')).unwrap_or(0);
-    let record = |letter: char| match letter {
-        '-' => Record::Hole,
-        '!' => Record::Truncate,
-        '.' => Record::Bare,
-        '>' => Record::Move(0, 1),
-        '1'..='9' => Record::Unchanged(u8::try_from(u32::from(letter) - u32::from('1')).unwrap_or(0)),
-        'A'..='Z' => Record::Delete(key(letter.to_ascii_lowercase())),
-        letter => Record::Put(key(letter)),
+    let number = |digit: char| u8::try_from(u32::from(digit) - u32::from('1')).unwrap_or(0);
+    let mended = |letter: char| match letter {
+        '1'..='9' => Mended::Unchanged(number(letter)),
+        'A'..='Z' => Mended::Delete(key(letter.to_ascii_lowercase())),
+        letter => Mended::Put(key(letter)),
     };
-    Records(word.chars().map(record).collect())
+    let mut letters = word.chars();
+    let mut all = Vec::new();
+    while let Some(letter) = letters.next() {
+        all.push(match letter {
+            '-' => Record::Hole,
+            '!' => Record::Truncate,
+            '.' => Record::Bare,
+            '>' => Record::Move(0, 1),
+            '~' | '^' => Record::Bad(mended(letters.next().unwrap_or('a')), letter == '~'),
+            letter => mended(letter).record(),
+        });
+    }
+    Records(all)
 }

@@ -12,11 +12,13 @@
 //! | [`records`] | upstream records, their rows, claims about them |
 //! | [`warehouse`] | a small warehouse that runs the loader's script |
 //! | [`stage`] | the loader's statements about left-out values, word for word |
+//! | [`sheet`] | all its statements about rows, word for word: where records are set aside, or deletes kept |
+//! | [`reference`] | what such a table must hold |
 //! | [`explore`] | one exploration by stateright |
 //! | [`graph`] | the walk backwards that judges I9 |
 //! | [`intern`] | small states out of large parts |
 //! | [`runs`] | the runs and their bounds, and which mutant each must find |
-//! | [`slips`] | rule 25 got wrong on purpose |
+//! | [`slips`] | rules 25, 27 and 28 got wrong on purpose |
 #![cfg(feature = "drills")]
 
 pub mod cases;
@@ -26,7 +28,9 @@ pub mod ingest;
 pub mod intern;
 pub mod load;
 pub mod records;
+pub mod reference;
 pub mod runs;
+pub mod sheet;
 pub mod slips;
 pub mod stage;
 pub mod warehouse;

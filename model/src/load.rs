@@ -5,6 +5,8 @@
 //! loader pauses anywhere (by others going on), dies, or loses its connection; a warehouse is restored from a backup; objects that all
 //! have applied are collected.
 
+mod ending;
+mod operator;
 mod story;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,9 +18,8 @@ use common::failure::Failure;
 use common::ids::{Offset, Partition};
 use common::invariants;
 use common::plan::{Plan, PlanId};
-use redshift_spolt::load::machine::{Limits, Outcome};
+use redshift_spolt::load::machine::Limits;
 use redshift_spolt::load::mode::Mode;
-use redshift_spolt::load::names::TableName;
 use redshift_spolt::load::run::{Caps, LoadPlan};
 use redshift_spolt::load::statements::{Facts, Script, Target, compile};
 use redshift_spolt::load::{Action, Event, Machine};
@@ -26,8 +27,11 @@ use redshift_spolt::load::{Action, Event, Machine};
 use crate::explore::{Law, Scenario};
 use crate::intern::{Id, Memo, Table};
 use crate::records::{self, BUCKET, REGION, Record, Records, Row, TOPIC};
-use crate::stage::SCHEMA;
+use crate::reference;
+use crate::sheet::{self, BESIDE};
 use crate::warehouse::{Outside, Prepared, Session, Warehouse, wrong_rows};
+use ending::Ending;
+use operator::{Chosen, OPERATOR, Operator};
 
 /// Later than every wish to be woken: ticks say this, everything else happens at 0.
 const LATER_MS: i64 = 1 << 40;
@@ -43,6 +47,8 @@ pub struct Case {
     pub damaged: bool,
     /// Some value was left out that is nowhere to be had: loaders may stop there.
     pub lacking: bool,
+    /// Operators replay records whose key could not be read as well (`--unknown-keys`): no key is ever deleted.
+    pub insists: bool,
 }
 
 impl Case {
@@ -83,6 +89,10 @@ pub struct Faults {
     pub restores: u8,
     /// Objects below every checkpoint are collected.
     pub collections: u8,
+    /// An operator tries records set aside again.
+    pub replays: u8,
+    /// An operator gives one of them up.
+    pub discards: u8,
 }
 
 /// Bounds of a run.
@@ -94,6 +104,8 @@ pub struct Bounds {
     pub homes: Vec<u8>,
     /// Faults.
     pub faults: Faults,
+    /// All statements about rows run on SQLite, word for word: needed where deletes are kept or records are set aside. One plan only.
+    pub word_for_word: bool,
     /// What is wrong with every script on purpose, to see that it is found.
     pub alter: Option<fn(&mut Script)>,
 }
@@ -151,54 +163,6 @@ enum Happening {
     Ended(Id<Ending>),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Ending {
-    Committed(redshift_spolt::load::state::TableRow),
-    Replan,
-    Retry,
-    Halt {
-        failure: Failure,
-        partition: Option<Partition>,
-        separable: bool,
-    },
-}
-
-impl Ending {
-    fn of(outcome: Outcome) -> Ending {
-        match outcome {
-            Outcome::Committed { row } => Ending::Committed(row),
-            Outcome::Replan => Ending::Replan,
-            Outcome::Retry(_) => Ending::Retry,
-            Outcome::Halt {
-                failure,
-                partition,
-                separable,
-            } => Ending::Halt {
-                failure,
-                partition,
-                separable,
-            },
-        }
-    }
-
-    fn outcome(self) -> Outcome {
-        match self {
-            Ending::Committed(row) => Outcome::Committed { row },
-            Ending::Replan => Outcome::Replan,
-            Ending::Retry => Outcome::Retry(Failure::retry("lost")),
-            Ending::Halt {
-                failure,
-                partition,
-                separable,
-            } => Outcome::Halt {
-                failure,
-                partition,
-                separable,
-            },
-        }
-    }
-}
-
 /// A loader process: its machine, and what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Loader {
@@ -231,6 +195,7 @@ pub struct State {
     /// Objects that end here or before, of the first life of partition 0, are gone.
     collected: i8,
     restored: bool,
+    operator: Operator,
     left: Faults,
 }
 
@@ -265,6 +230,20 @@ pub enum Step {
     Restore,
     /// Objects below every checkpoint are collected.
     Collect,
+    /// An operator reads which records set aside are open, and chooses among them.
+    Look(Chosen),
+    /// His command reads the state under the lock, and makes the records into rows.
+    Prepare,
+    /// His load is compiled; a session says BEGIN.
+    BeginReplay,
+    /// Lock, snapshot, state.
+    OpenReplay,
+    /// The rest of his transaction; COMMIT is answered.
+    CommitReplay,
+    /// His command dies.
+    OperatorDies,
+    /// He gives a record up, of this life and offset.
+    Discard(u8, u8),
 }
 
 impl Loading {
@@ -281,11 +260,8 @@ impl Loading {
             logs: Vec::new(),
             newborn: Vec::new(),
             target: Target {
-                table: TableName {
-                    schema: SCHEMA.to_owned(),
-                    name: TOPIC.to_owned(),
-                },
-                state_schema: "spolt".to_owned(),
+                table: sheet::target(),
+                state_schema: BESIDE.to_owned(),
                 create_schemas: false,
                 mode: bounds.mode,
                 varchar: BTreeMap::new(),
@@ -333,7 +309,7 @@ impl Loading {
     fn script(&self, prepared: &Prepared) -> Arc<Result<Script, Failure>> {
         self.scripts.get(prepared, || {
             let plans = self.known_plans();
-            let manifests = vec![(BUCKET.to_owned(), String::new()); prepared.load.groups.len()];
+            let manifests = vec![(BUCKET.to_owned(), String::new()); prepared.load.manifests()];
             let known = prepared.row.as_ref().and_then(|row| row.plan.as_ref());
             let facts = Facts {
                 load: &prepared.load,
@@ -343,7 +319,7 @@ impl Loading {
                 table_row: prepared.row.as_ref(),
                 catalog: &prepared.catalog,
                 deleted: &[],
-                aside: &[],
+                aside: &prepared.aside,
                 attached: &redshift_spolt::load::attached::NOTHING,
                 manifests: &manifests,
                 region: REGION,
@@ -436,8 +412,9 @@ impl Loading {
         Some(records.rows((life, partition), claim.start, claim.next))
     }
 
+    /// The warehouse of a loader; operators work on the first.
     fn home(&self, loader: u8) -> usize {
-        usize::from(self.bounds.homes[usize::from(loader)])
+        usize::from(self.bounds.homes.get(usize::from(loader)).copied().unwrap_or(0))
     }
 
     fn crew(&self) -> u8 {
@@ -476,12 +453,15 @@ impl Loading {
             if warehouse.broken.is_some() {
                 return warehouse.broken.clone();
             }
+            let case = &self.cases[state.case as usize];
+            if let Some(sheet) = warehouse.sheet() {
+                return reference::wrong(sheet, self.bounds.mode, &self.changes(case, &warehouse));
+            }
             let law = match self.bounds.mode {
                 Mode::Append => "I4 exactly once",
-                // No run of the model is of another mode than these two.
                 _ => "I6 order",
             };
-            let due = self.due(&self.cases[state.case as usize], &warehouse);
+            let due = self.due(case, &warehouse);
             wrong_rows(&warehouse.rows, &due).map(|evidence| (law, evidence))
         })
     }
@@ -523,14 +503,12 @@ impl Loading {
             return None;
         };
         let mut warehouse = Warehouse::clone(&self.warehouses.get(at));
+        let (catalog, aside) = warehouse.catalogs(load);
         let prepared = Prepared {
             load: load.clone(),
             row: row.clone(),
-            catalog: if load.groups.is_empty() {
-                Vec::new()
-            } else {
-                warehouse.catalog.clone()
-            },
+            catalog,
+            aside,
         };
         if let Err(failure) = &*self.script(&prepared) {
             let ending = Ending::Halt {
@@ -579,6 +557,8 @@ impl Loading {
             let plans = self.known_plans();
             let outside = Outside {
                 object: &|claim| self.object(state.case, state.collected, claim),
+                aside: &|claim| self.aside(state.case, claim),
+                mended: &|place| self.mended(state.case, place),
                 plans: &plans,
             };
             let ending = match warehouse.close(session, script, &outside) {
@@ -629,7 +609,11 @@ impl Loading {
         let owners: Vec<u8> = now.sessions.iter().filter_map(|session| session.owner).collect();
         next.warehouses[0] = self.warehouses.id(warehouse);
         for owner in owners {
-            self.put_loader(&mut next, owner, self.lost());
+            if owner == OPERATOR {
+                next.operator = Operator::Idle;
+            } else {
+                self.put_loader(&mut next, owner, self.lost());
+            }
         }
         Some(next)
     }
@@ -664,7 +648,8 @@ impl Scenario for Loading {
     type Action = Step;
 
     fn beginnings(&self) -> Vec<State> {
-        let warehouse = self.warehouses.id(Warehouse::new(self.bounds.mode));
+        let warehouse = Warehouse::new(self.bounds.mode, self.bounds.word_for_word);
+        let warehouse = self.warehouses.id(warehouse);
         (0u32..)
             .zip(&self.newborn)
             .map(|(case, loader)| State {
@@ -674,6 +659,7 @@ impl Scenario for Loading {
                 backup: None,
                 collected: -1,
                 restored: false,
+                operator: Operator::Idle,
                 left: self.bounds.faults,
             })
             .collect()
@@ -729,6 +715,7 @@ impl Scenario for Loading {
                 }
             }
         }
+        self.operator_may(state, steps);
         if state.left.restores > 0 {
             steps.push(if state.backup.is_none() {
                 Step::Backup
@@ -788,6 +775,7 @@ impl Scenario for Loading {
                 next.left.collections -= 1;
                 next.collected = i8::try_from(self.lowest(state).0).unwrap_or(i8::MAX);
             }
+            _ => return self.operator_does(state, step),
         }
         (next != *state).then_some(next)
     }
@@ -814,16 +802,23 @@ impl Scenario for Loading {
                 },
             },
         ];
-        laws.push(match self.bounds.mode {
-            Mode::Append => Law {
-                name: "I4 exactly once",
-                broken: |model, state| model.law(state, "I4 exactly once"),
-            },
-            _ => Law {
-                name: "I6 order",
-                broken: |model, state| model.law(state, "I6 order"),
-            },
-        });
+        let order = Law {
+            name: "I6 order",
+            broken: |model: &Self, state: &State| model.law(state, "I6 order"),
+        };
+        let once = Law {
+            name: "I4 exactly once",
+            broken: |model: &Self, state: &State| model.law(state, "I4 exactly once"),
+        };
+        let replay = Law {
+            name: reference::REPLAY,
+            broken: |model: &Self, state: &State| model.law(state, reference::REPLAY),
+        };
+        match self.bounds.mode {
+            _ if self.bounds.word_for_word => laws.extend([once, order, replay]),
+            Mode::Append => laws.push(once),
+            _ => laws.push(order),
+        }
         laws
     }
 
@@ -838,14 +833,22 @@ impl Scenario for Loading {
             let alarm = self.loaders.get(state.loaders[usize::from(number)]).alarm;
             // A gap that was made from outside, a value that is nowhere to be had, or objects that a restored warehouse misses, are for a
             // person to mend.
-            let lacking = case.lacking && self.bounds.mode == Mode::Upsert;
+            let lacking = case.lacking && self.bounds.mode.is_keyed();
             let excused = alarm && (case.damaged || lacking || (state.restored && state.collected > 0));
             warehouse.sessions.is_empty() && (applied || excused)
-        })
+        }) && state.operator == Operator::Idle
     }
 
     fn is_spent(&self, state: &State) -> bool {
-        state.left == Faults::default()
+        // A record that was given up cannot be replayed, and the other way round: one of them is enough.
+        let acts = |faults: &Faults| faults.replays + faults.discards;
+        let acted = acts(&self.bounds.faults) == 0 || acts(&state.left) < acts(&self.bounds.faults);
+        let others = Faults {
+            replays: 0,
+            discards: 0,
+            ..state.left
+        };
+        others == Faults::default() && acted
     }
 
     fn opening(&self, state: &State) -> Vec<String> {

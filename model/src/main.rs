@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use model::explore::{Findings, Manner};
 use model::runs::{Depth, HUNTS, RUNS};
-use model::slips::{SLIPS, Slip};
+use model::slips::SLIPS;
 
 /// Explores the protocol as the daemons implement it, and every known way of getting it wrong.
 #[derive(Parser)]
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     for slip in SLIPS.iter().filter(|_| arguments.mutant.is_none() && chosen("slips")) {
         let (findings, found) = slip.run();
         let (states, seconds) = (findings.states, findings.seconds);
-        println!("\n{}: {} ({states} states, {seconds:.1} s)", slip.words, Slip::BOUNDS);
+        println!("\n{}: {} ({states} states, {seconds:.1} s)", slip.words, slip.bounds());
         match &found {
             Some(example) => println!("{example}"),
             None => println!("  =>  NOT FOUND, though it must break {}", slip.law),

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::claim::{Claim, Compression, Decoder, Dialect, Kind, Object, Tail, bare_claim_key, object_key};
+use common::claim::{Aside, Claim, Compression, Decoder, Dialect, Kind, Object, Tail, bare_claim_key, object_key};
 use common::ids::{Incarnation, Lineage, Offset, Partition};
 use common::plan::{Column, Plan, PlanId};
 use common::table::ColumnType;
+use redshift_spolt::load::sql::timestamp;
 use s3_spolt::ingest::batch::Batch;
 
 use crate::graph::print;
@@ -36,6 +37,51 @@ pub enum Record {
     Unchanged(u8),
     /// All rows of the table go: a claim of its own (rule 26).
     Truncate,
+    /// It cannot become a row until somebody mends it (rule 27).
+    Bad(Mended, Known),
+}
+
+/// What a bad record means when it is mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mended {
+    /// As [`Record::Put`].
+    Put(u8),
+    /// As [`Record::Delete`].
+    Delete(u8),
+    /// As [`Record::Unchanged`].
+    Unchanged(u8),
+}
+
+/// Whether the key of a bad record can be read.
+pub type Known = bool;
+
+/// A record set aside, as the line of its object has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BadRecord {
+    /// Its offset.
+    pub offset: Offset,
+    /// Its key, if that can be read.
+    pub key: Option<u8>,
+}
+
+impl Mended {
+    /// Its key.
+    #[must_use]
+    pub fn key(self) -> u8 {
+        match self {
+            Mended::Put(key) | Mended::Delete(key) | Mended::Unchanged(key) => key,
+        }
+    }
+
+    /// The record that it would have been.
+    #[must_use]
+    pub fn record(self) -> Record {
+        match self {
+            Mended::Put(key) => Record::Put(key),
+            Mended::Delete(key) => Record::Delete(key),
+            Mended::Unchanged(key) => Record::Unchanged(key),
+        }
+    }
 }
 
 /// The one column of a row beside its key, of which a source may leave out what did not change. Every record that has it writes another
@@ -105,30 +151,33 @@ impl Records {
 
     /// The rows of `start..next`.
     #[must_use]
-    pub fn rows(&self, (life, partition): (u32, i32), start: Offset, next: Offset) -> Vec<Row> {
-        let mut rows = Vec::new();
-        for (offset, record) in self.visible(start, next) {
-            let row = |seq, key, delete| Row {
-                life,
-                partition,
+    pub fn rows(&self, place: (u32, i32), start: Offset, next: Offset) -> Vec<Row> {
+        let records = self.visible(start, next);
+        records
+            .flat_map(|(offset, record)| rows_of(record, place, offset))
+            .collect()
+    }
+
+    /// The records of `start..next` that are set aside.
+    #[must_use]
+    pub fn bad(&self, start: Offset, next: Offset) -> Vec<BadRecord> {
+        let bad = |(offset, record)| match record {
+            Record::Bad(mended, known) => Some(BadRecord {
                 offset,
-                seq,
-                key,
-                delete,
-                value: Value::Own,
-            };
-            match record {
-                Record::Hole | Record::Bare | Record::Truncate => {}
-                Record::Put(key) => rows.push(row(0, key, false)),
-                Record::Delete(key) => rows.push(row(0, key, true)),
-                Record::Move(from, to) => rows.extend([row(0, from, true), row(1, to, false)]),
-                Record::Unchanged(key) => rows.push(Row {
-                    value: Value::LeftOut,
-                    ..row(0, key, false)
-                }),
-            }
+                key: known.then(|| mended.key()),
+            }),
+            _ => None,
+        };
+        self.visible(start, next).filter_map(bad).collect()
+    }
+
+    /// The rows of a record once it is mended.
+    #[must_use]
+    pub fn mended(&self, place: (u32, i32), offset: Offset) -> Vec<Row> {
+        match usize::try_from(offset.0).ok().and_then(|index| self.0.get(index)) {
+            Some(Record::Bad(mended, _)) => rows_of(mended.record(), place, offset),
+            _ => Vec::new(),
         }
-        rows
     }
 
     /// Offsets below `end` whose records make a row of this place among the record's rows.
@@ -149,9 +198,64 @@ impl Records {
             Record::Delete(key) => format!("{offset} delete {}", name(*key)),
             Record::Move(from, to) => format!("{offset} move {} to {}", name(*from), name(*to)),
             Record::Unchanged(key) => format!("{offset} put {} but its value", name(*key)),
+            Record::Bad(Mended::Put(key), known) => format!("{offset} bad put {}{}", name(*key), unknown(*known)),
+            Record::Bad(Mended::Delete(key), known) => format!("{offset} bad delete {}{}", name(*key), unknown(*known)),
+            Record::Bad(Mended::Unchanged(key), known) => {
+                format!("{offset} bad put {} but its value{}", name(*key), unknown(*known))
+            }
         };
         self.0.iter().enumerate().map(word).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// The rows of one record.
+fn rows_of(record: Record, (life, partition): (u32, i32), offset: Offset) -> Vec<Row> {
+    let row = |seq, key, delete| Row {
+        life,
+        partition,
+        offset,
+        seq,
+        key,
+        delete,
+        value: Value::Own,
+    };
+    match record {
+        Record::Hole | Record::Bare | Record::Truncate | Record::Bad(..) => Vec::new(),
+        Record::Put(key) => vec![row(0, key, false)],
+        Record::Delete(key) => vec![row(0, key, true)],
+        Record::Move(from, to) => vec![row(0, from, true), row(1, to, false)],
+        Record::Unchanged(key) => vec![Row {
+            value: Value::LeftOut,
+            ..row(0, key, false)
+        }],
+    }
+}
+
+fn unknown(known: Known) -> &'static str {
+    if known { "" } else { ", which cannot be seen" }
+}
+
+/// Time of a record, milliseconds since 1970. The source's clock goes backwards: times order nothing.
+#[must_use]
+pub fn time_ms(life: u32, offset: Offset) -> i64 {
+    1_000_000_000 - (i64::from(life) * 1_000 + offset.0) * 1_000
+}
+
+/// The same as it stands in a table.
+#[must_use]
+pub fn time(life: u32, offset: Offset) -> String {
+    timestamp(time_ms(life, offset)).trim_matches('\'').to_owned()
+}
+
+/// A value as a number: that of the row that wrote it. Deletes carry none.
+#[must_use]
+pub fn number_of(row: &Row) -> Option<i64> {
+    let (offset, seq) = match row.value {
+        Value::Own => writer(row),
+        Value::Of(offset, seq) => (offset, seq),
+        Value::LeftOut | Value::Null => return None,
+    };
+    (!row.delete).then_some(offset.0 * 10 + i64::from(seq))
 }
 
 /// Name of a key.
@@ -237,9 +341,12 @@ pub fn seal(
     let life = lineage.incarnation.0;
     let place = (life, lineage.partition.0);
     let mut batch = Batch::new(start);
-    for (offset, _) in records.visible(start, next) {
+    for (offset, record) in records.visible(start, next) {
         let rows = records.rows(place, offset, offset.next()).len();
-        batch.add(offset, 0, u8::try_from(rows).unwrap_or(u8::MAX), 0);
+        match record {
+            Record::Bad(..) => batch.reject(offset, time_ms(life, offset), 0),
+            _ => batch.add(offset, time_ms(life, offset), u8::try_from(rows).unwrap_or(u8::MAX), 0),
+        }
         batch.tail = Some(Tail {
             offset,
             leader_epoch: None,
@@ -259,6 +366,18 @@ pub fn seal(
         ..batch.claim(kind, lineage, tail)
     };
     let digest = format!("{:016x}", print(&(&rows, &plan.0)));
+    let bad = records.bad(start, next);
+    if !bad.is_empty() {
+        // Before the first row of a lineage there is no plan, and so no key.
+        let any = !records.rows(place, Offset(0), next).is_empty();
+        claim.plan = claim.plan.filter(|_| any);
+        claim.dialect = Some(dialect());
+        claim.aside = Some(Aside {
+            lines: bad.len() as u64,
+            bytes: 1,
+            sha256: format!("{:016x}", print(&bad)),
+        });
+    }
     let key = if claim.kind == Kind::Data {
         claim.dialect = Some(dialect());
         claim.decoder = Some(Decoder {
@@ -279,7 +398,9 @@ pub fn seal(
     claim
 }
 
-fn dialect() -> Dialect {
+/// How the objects are read.
+#[must_use]
+pub fn dialect() -> Dialect {
     Dialect {
         id: "1".to_owned(),
         delimiter: ',',

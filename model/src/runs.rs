@@ -2,6 +2,7 @@
 
 use common::mutant::{Mutant, switch_on};
 use redshift_spolt::load::mode::Mode;
+use redshift_spolt::load::statements::Script;
 
 use crate::cases::{self, Logs, records};
 use crate::explore::{Counterexample, Findings, Manner, PROGRESS, explore};
@@ -60,6 +61,8 @@ pub(crate) const NO_FAULTS: Faults = Faults {
     losses: 0,
     restores: 0,
     collections: 0,
+    replays: 0,
+    discards: 0,
 };
 
 pub(crate) fn bounds(mode: Mode, homes: &[u8], faults: Faults) -> Bounds {
@@ -67,8 +70,71 @@ pub(crate) fn bounds(mode: Mode, homes: &[u8], faults: Faults) -> Bounds {
         mode,
         homes: homes.to_vec(),
         faults,
+        word_for_word: false,
         alter: None,
     }
+}
+
+/// Loaders over logs of so many claims of each word, with all statements about rows word for word.
+pub(crate) fn word_for_word(
+    (words, claims): (&[&str], usize),
+    (mode, homes, faults): (Mode, &[u8], Faults),
+    alter: Option<fn(&mut Script)>,
+    manner: Manner,
+) -> Findings {
+    let words: Vec<_> = words.iter().map(|word| records(word)).collect();
+    let all = cases::whole(&words, Logs { claims, plans: 1 });
+    let bounds = Bounds {
+        word_for_word: true,
+        alter,
+        ..bounds(mode, homes, faults)
+    };
+    loading(&all, &bounds, manner)
+}
+
+/// A loader and an operator, of whom one may die; deep: two loaders, and commands that meet each other.
+fn set_aside(mode: Mode, quick: &[&str], deep: &[&str], depth: Depth, manner: Manner) -> Findings {
+    let dies = Faults {
+        replays: 1,
+        crashes: 1,
+        ..NO_FAULTS
+    };
+    let gives_up = Faults {
+        replays: 1,
+        discards: 1,
+        ..NO_FAULTS
+    };
+    let mut sum = Findings::default();
+    let parts: &[(&[&str], &[u8], Faults)] = match depth {
+        Depth::Quick => &[(quick, &[0], dies), (quick, &[0], gives_up)],
+        Depth::Deep => &[
+            (deep, &[0, 0], dies),
+            (deep, &[0, 0], gives_up),
+            (deep, &[0], Faults { replays: 2, ..dies }),
+        ],
+    };
+    for (words, homes, faults) in parts {
+        sum.add(word_for_word((words, 2), (mode, homes, *faults), None, manner));
+    }
+    sum
+}
+
+/// Two loaders, one of which may die, where deletes are kept; in deep runs also a loader over logs of more claims, which may overlap in one load.
+fn keeps_deletes(mode: Mode, quick: &[&str], deep: &[&str], depth: Depth, manner: Manner) -> Findings {
+    let crash = Faults {
+        crashes: 1,
+        ..NO_FAULTS
+    };
+    let mut sum = Findings::default();
+    match depth {
+        Depth::Quick => sum.add(word_for_word((quick, 2), (mode, &[0, 0], crash), None, manner)),
+        Depth::Deep => {
+            let lost = Faults { losses: 1, ..crash };
+            sum.add(word_for_word((deep, 2), (mode, &[0, 0], lost), None, manner));
+            sum.add(word_for_word((deep, 3), (mode, &[0], crash), None, manner));
+        }
+    }
+    sum
 }
 
 fn one_table(mode: Mode, quick: &[&str], deep: &[&str], depth: Depth, manner: Manner) -> Findings {
@@ -170,7 +236,7 @@ fn zombies_all(depth: Depth, manner: Manner) -> Findings {
 }
 
 /// Every run of the protocol as it is.
-pub const RUNS: [Run; 16] = [
+pub const RUNS: [Run; 19] = [
     Run {
         name: "A1 zombies",
         bounds: "2 spolts that may both own the partition, 2 patterns of 2 offsets, 1 crash or 1 unanswered PUT or signal (4 patterns, every \
@@ -401,6 +467,46 @@ pub const RUNS: [Run; 16] = [
                 sum.add(loading(&all, &bounds(Mode::Upsert, &[0, 0], NO_FAULTS), manner));
             }
             sum
+        },
+    },
+    Run {
+        name: "B9 set aside",
+        bounds: "records that cannot become rows, before and behind changes and deletes of their keys and truncates, with keys that can and \
+                 cannot be read; 1 operator replays some or all of them beside 1 (2) loader, and he or it dies, or he gives one up (2 replays); \
+                 upsert, append (soft delete, history); logs of 2 claims over 3 offsets, word for word",
+        explore: |depth, manner| {
+            let quick: [&str; 7] = ["~aA", "a~a", "~a!", "a~aA", "a~a!", "^aa", "a~a~a"];
+            let deep = [
+                "~aa", "~aA", "a~a", "a~A", "~a!", "~a~a", "^aa", "a~1", "~ab>", "~a-a", "a~aA", "a~a!",
+            ];
+            let mut found = set_aside(Mode::Upsert, &quick, &deep, depth, manner);
+            found.add(set_aside(Mode::Append, &quick[1..4], &deep[..6], depth, manner));
+            if depth == Depth::Deep {
+                found.add(set_aside(Mode::SoftDelete, &quick, &deep[..8], depth, manner));
+                found.add(set_aside(Mode::History, &quick, &deep[..8], depth, manner));
+            }
+            found
+        },
+    },
+    Run {
+        name: "B10 soft delete",
+        bounds: "rows that go and come again, values left out behind that, a truncate, a record set aside; 2 loaders, 1 crash (and 1 lost \
+                 connection; 1 loader, logs of 3 claims); logs of 2 claims over 3 offsets, word for word",
+        explore: |depth, manner| {
+            let deep = [
+                "aAa", "aA1", "a1A", "AaA", "a!a", "a!A", "a>A", "ab>", "Aa1", "a~A", "aAA",
+            ];
+            keeps_deletes(Mode::SoftDelete, &["aAa", "a!A"], &deep, depth, manner)
+        },
+    },
+    Run {
+        name: "B11 history",
+        bounds: "the same, where the source's clock goes backwards",
+        explore: |depth, manner| {
+            let deep = [
+                "aAa", "aA1", "a1A", "AaA", "a!a", "aaa", "a>A", "ab>", "a11", "a~A", "aAA",
+            ];
+            keeps_deletes(Mode::History, &["aAa", "aa!"], &deep, depth, manner)
         },
     },
 ];

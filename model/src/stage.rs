@@ -7,7 +7,7 @@ use redshift_spolt::load::statements::STAGE;
 use runtime::port::Answer;
 use rusqlite::{Connection, params};
 
-use crate::records::{KEY, Row, TOPIC, VALUE, Value, writer};
+use crate::records::{KEY, Row, TOPIC, VALUE, Value, number_of};
 
 /// Schema of the target.
 pub const SCHEMA: &str = "s";
@@ -105,16 +105,6 @@ fn run_on(connection: &Connection, sql: &str, stage: &mut [Row], target: &[Row])
         };
     }
     Ok(answer)
-}
-
-/// A value as a number: that of the row that wrote it. Deletes carry none.
-fn number_of(row: &Row) -> Option<i64> {
-    let (offset, seq) = match row.value {
-        Value::Own => writer(row),
-        Value::Of(offset, seq) => (offset, seq),
-        Value::LeftOut | Value::Null => return None,
-    };
-    (!row.delete).then_some(offset.0 * 10 + i64::from(seq))
 }
 
 fn value_of(row: &Row, number: Option<i64>) -> Value {

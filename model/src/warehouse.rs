@@ -10,18 +10,21 @@ use common::ids::{Incarnation, Offset, Partition};
 use common::invariants;
 use common::plan::{Plan, PlanId};
 use common::table::ColumnType;
+use redshift_spolt::load::aside::{self, AsideGroup};
 use redshift_spolt::load::check::check;
 use redshift_spolt::load::evolve::Present;
 use redshift_spolt::load::machine::Outcome;
 use redshift_spolt::load::mode::Mode;
 use redshift_spolt::load::outcome::meaning;
-use redshift_spolt::load::run::LoadPlan;
+use redshift_spolt::load::replay::Place;
+use redshift_spolt::load::run::{Group, LoadPlan};
 use redshift_spolt::load::state::{State, TableRow};
 use redshift_spolt::load::statements::{Purpose, Script, Statement};
 use redshift_spolt::load::unchanged::{MARKS, marks_column};
 use runtime::port::{Answer, SqlFailure};
 
-use crate::records::{Row, Value, writer};
+use crate::records::{BadRecord, Row, Value, writer};
+use crate::sheet::{Open, Sheet};
 use crate::stage;
 
 /// What the rows of a target are.
@@ -31,6 +34,8 @@ pub enum Rows {
     All(BTreeMap<Row, u8>),
     /// The row of each key.
     Last(BTreeMap<u8, Row>),
+    /// Whatever the statements make of it, word for word.
+    Sheet(Box<Sheet>),
 }
 
 /// One row of the state table, as it lies there: nothing but the loader keeps a second one out.
@@ -68,6 +73,8 @@ pub struct Prepared {
     pub row: Option<TableRow>,
     /// The target as the catalog had it.
     pub catalog: Vec<Present>,
+    /// The same of its table of records set aside.
+    pub aside: Vec<Present>,
 }
 
 /// One target table with its state table.
@@ -91,19 +98,24 @@ pub struct Warehouse {
 pub struct Outside<'a> {
     /// The rows of a claim's object, if it is still there.
     pub object: &'a dyn Fn(&Claim) -> Option<Vec<Row>>,
+    /// The records that a claim sets aside.
+    pub aside: &'a dyn Fn(&Claim) -> Vec<BadRecord>,
+    /// The rows of a record that was set aside, mended.
+    pub mended: &'a dyn Fn(Place) -> Vec<Row>,
     /// Plan documents.
     pub plans: &'a BTreeMap<PlanId, Plan>,
 }
 
 impl Warehouse {
-    /// An empty one.
+    /// An empty one. Where its statements run `word_for_word`, its rows are a [`Sheet`].
     #[must_use]
-    pub fn new(mode: Mode) -> Warehouse {
+    pub fn new(mode: Mode, word_for_word: bool) -> Warehouse {
         Warehouse {
             checkpoints: Vec::new(),
             row: None,
             catalog: Vec::new(),
             rows: match mode {
+                _ if word_for_word => Rows::Sheet(Box::default()),
                 Mode::Append => Rows::All(BTreeMap::new()),
                 _ => Rows::Last(BTreeMap::new()),
             },
@@ -119,6 +131,41 @@ impl Warehouse {
             .iter()
             .find(|checkpoint| checkpoint.partition == partition)
             .map(|checkpoint| checkpoint.position)
+    }
+
+    /// Target and records set aside, where the statements run word for word.
+    #[must_use]
+    pub fn sheet(&self) -> Option<&Sheet> {
+        match &self.rows {
+            Rows::Sheet(sheet) => Some(sheet),
+            _ => None,
+        }
+    }
+
+    /// The columns of target and records set aside, as far as a load asks for them.
+    #[must_use]
+    pub fn catalogs(&self, load: &LoadPlan) -> (Vec<Present>, Vec<Present>) {
+        let touched = !load.groups.is_empty() || load.emptying().is_some();
+        let target = if touched { self.columns() } else { Vec::new() };
+        let aside = self.sheet().filter(|_| touched || !load.asides.is_empty());
+        (target, aside.map_or_else(Vec::new, |sheet| sheet.aside.catalog()))
+    }
+
+    fn columns(&self) -> Vec<Present> {
+        self.sheet()
+            .map_or_else(|| self.catalog.clone(), |sheet| sheet.target.catalog())
+    }
+
+    /// A statement by itself, under the lock: the status of records set aside.
+    #[must_use]
+    pub fn marked(&self, sql: &str) -> Warehouse {
+        let mut after = self.clone();
+        if let Rows::Sheet(sheet) = &mut after.rows {
+            let open = Open::begin(sheet);
+            let _ = open.run(sql);
+            **sheet = open.content();
+        }
+        after
     }
 
     /// Whether a new lock would have to wait.
@@ -211,6 +258,8 @@ impl Warehouse {
             stage: Vec::new(),
             copied: 0,
             groups: session.load.load.groups.iter(),
+            asides: session.load.load.asides.iter(),
+            open: self.sheet().map(Open::begin),
             outside,
             snapshot: session.snapshot,
         };
@@ -222,6 +271,9 @@ impl Warehouse {
             check(statement, &answer, &session.load.load, session.load.row.as_ref())?;
         }
         let mut after = work.after;
+        if let Some(open) = work.open {
+            after.rows = Rows::Sheet(Box::new(open.content()));
+        }
         after.broken = self.broken.clone().or_else(|| self.judge(&after, outside.plans));
         *self = after;
         Ok(())
@@ -243,10 +295,11 @@ impl Warehouse {
                 return Some((violation.invariant, violation.evidence));
             }
         }
+        let now = after.columns();
         let lost = self
-            .catalog
-            .iter()
-            .find(|column| !after.catalog.iter().any(|now| now.name == column.name));
+            .columns()
+            .into_iter()
+            .find(|column| !now.iter().any(|now| now.name == column.name));
         lost.map(|column| {
             (
                 "I7 forward schema",
@@ -269,7 +322,10 @@ struct Work<'a> {
     after: Warehouse,
     stage: Vec<Row>,
     copied: u64,
-    groups: std::slice::Iter<'a, redshift_spolt::load::run::Group>,
+    groups: std::slice::Iter<'a, Group>,
+    asides: std::slice::Iter<'a, AsideGroup>,
+    /// The tables, where the statements run word for word.
+    open: Option<Open>,
     outside: &'a Outside<'a>,
     snapshot: Option<i64>,
 }
@@ -291,6 +347,14 @@ fn touched(rows: usize) -> Answer {
 
 impl Work<'_> {
     fn run(&mut self, statement: &Statement, script: &Script, load: &LoadPlan) -> Result<Answer, SqlFailure> {
+        if let Some(open) = &self.open {
+            match statement.purpose {
+                Purpose::Copy => return self.copy_word_for_word(&statement.sql, load),
+                Purpose::ReadCatalog => return Ok(catalog_answer(&open.catalog(&statement.sql))),
+                purpose if !beside(purpose) => return Ok(open.run(&statement.sql)),
+                _ => {}
+            }
+        }
         match statement.purpose {
             Purpose::FirstRows => return Ok(self.first_rows(load)),
             Purpose::ReadCatalog => return Ok(catalog_answer(&self.after.catalog)),
@@ -336,18 +400,18 @@ impl Work<'_> {
             Purpose::Ledger => return Ok(touched(load.claims())),
             // A changelog of the model holds the rows of records alone: that a truncate has one is tested elsewhere.
             Purpose::RecordTruncate
-            // No record of the model is set aside.
-            | Purpose::Convert
+            // Only where statements run word for word are records set aside, and deletes kept.
             | Purpose::TrimAside
             | Purpose::SetAside
             | Purpose::Supersede
             | Purpose::FindClosed
             | Purpose::DropLate
             | Purpose::MarkReplayed
-            // No table of the model is ordered by a column, and none keeps what is deleted.
             | Purpose::SetApart
             | Purpose::CloseRows
             | Purpose::MarkDeleted
+            // No table of the model is ordered by a column, and no column changes its type.
+            | Purpose::Convert
             | Purpose::FindUnplaced
             | Purpose::PassOver
             | Purpose::Forget
@@ -403,11 +467,39 @@ impl Work<'_> {
         Ok(Answer::default())
     }
 
+    /// The same into the tables of SQLite: rows of claims, records that they set aside, or rows of records that are replayed.
+    fn copy_word_for_word(&mut self, sql: &str, load: &LoadPlan) -> Result<Answer, SqlFailure> {
+        let Some(open) = &self.open else {
+            return Ok(Answer::default());
+        };
+        self.copied = 0;
+        if sql.contains(&format!("COPY \"{}\"", aside::STAGE)) {
+            for claim in self.asides.next().into_iter().flat_map(|group| &group.claims) {
+                let records = (self.outside.aside)(claim);
+                open.stage_aside(claim, &records);
+                self.copied += records.len() as u64;
+            }
+            return Ok(Answer::default());
+        }
+        for claim in self.groups.next().into_iter().flat_map(|group| &group.claims) {
+            let rows = if load.replay.is_empty() {
+                (self.outside.object)(claim)
+                    .ok_or_else(|| error("XX000", "Mandatory url is not present in manifest file."))?
+            } else {
+                let places = load.replay.iter();
+                places.flat_map(|place| (self.outside.mended)(*place)).collect()
+            };
+            open.stage(&rows);
+            self.copied += rows.len() as u64;
+        }
+        Ok(Answer::default())
+    }
+
     /// What the source left out as unchanged, by the statement's own words.
     fn left_out(&mut self, sql: &str) -> Answer {
         let target: Vec<Row> = match &self.after.rows {
             Rows::Last(rows) => rows.values().copied().collect(),
-            Rows::All(_) => Vec::new(),
+            Rows::All(_) | Rows::Sheet(_) => Vec::new(),
         };
         stage::run(sql, &mut self.stage, &target)
     }
@@ -416,7 +508,7 @@ impl Work<'_> {
     fn conflict(&self, with_target: bool) -> Answer {
         let present = |row: &Row| match &self.after.rows {
             Rows::Last(rows) => rows.get(&row.key).filter(|present| present.life >= row.life).copied(),
-            Rows::All(_) => None,
+            Rows::All(_) | Rows::Sheet(_) => None,
         };
         let staged = |row: &Row| {
             let mut same = self.stage.iter().filter(|other| other.key == row.key);
@@ -441,6 +533,7 @@ impl Work<'_> {
 
     fn insert(&mut self, ranked: bool) {
         match &mut self.after.rows {
+            Rows::Sheet(_) => {}
             Rows::All(rows) => {
                 let once: BTreeSet<Row> = self.stage.iter().copied().collect();
                 let staged: Vec<Row> = if ranked {
@@ -517,6 +610,20 @@ impl Work<'_> {
     }
 }
 
+/// Whether a statement is about the state and not about rows, or is none of SQLite's in a transaction that ends here.
+fn beside(purpose: Purpose) -> bool {
+    matches!(
+        purpose,
+        Purpose::FirstRows
+            | Purpose::Checkpoint
+            | Purpose::TableRow
+            | Purpose::Ledger
+            | Purpose::RecordChange
+            | Purpose::CountRows
+            | Purpose::Commit
+    )
+}
+
 /// The columns that CREATE TABLE makes: those of the plan, then the origin of each row.
 fn created(script: &Script, sql: &str) -> Vec<Present> {
     let plan = script.plan.clone().unwrap_or_default();
@@ -587,6 +694,8 @@ fn catalog_answer(catalog: &[Present]) -> Answer {
 #[must_use]
 pub fn wrong_rows(rows: &Rows, due: &BTreeSet<Row>) -> Option<String> {
     match rows {
+        // Judged by `reference`.
+        Rows::Sheet(_) => None,
         Rows::All(rows) => {
             let places: BTreeSet<(u32, i32, u16)> = due
                 .iter()

@@ -3,7 +3,7 @@
 use common::ids::Partition;
 use redshift_spolt::load::run::LoadPlan;
 
-use super::{Begun, Loading, State, Step};
+use super::{Begun, Loading, Operator, State, Step};
 use crate::records;
 use crate::warehouse::{Warehouse, place};
 
@@ -19,6 +19,19 @@ impl Loading {
             lines.push(format!("signal log {partition}: {}", claims.join(" | ")));
         }
         lines
+    }
+
+    /// Records set aside, and what became of them.
+    fn statuses(&self, state: &State) -> String {
+        let warehouse = self.warehouses.get(state.warehouses[0]);
+        let Some(sheet) = warehouse.sheet() else {
+            return String::new();
+        };
+        let one = sheet.aside.lines().map(|line| {
+            let of = |name: &str| line.text(name).unwrap_or_default();
+            format!("{} {}", of("_kafka_offset"), of("_kafka_status"))
+        });
+        one.collect::<Vec<_>>().join(", ")
     }
 
     pub(super) fn step_words(&self, before: &State, step: &Step, after: &State) -> String {
@@ -90,7 +103,29 @@ impl Loading {
             Step::Backup => format!("a backup is taken: {}", stands(0)),
             Step::Restore => format!("the warehouse is restored from the backup: {}", stands(0)),
             Step::Collect => format!("objects up to {} are collected", after.collected),
+            Step::Look(chosen) => format!("an operator wants to replay {}", chosen.words()),
+            Step::Prepare => "his command reads the state, and makes rows".to_owned(),
+            Step::BeginReplay => format!("his command says BEGIN{}", gives_up(after)),
+            Step::OpenReplay => format!("his command takes its snapshot{}", gives_up(after)),
+            Step::CommitReplay => {
+                let statuses = |state: &State| self.statuses(state);
+                let what = if statuses(before) == statuses(after) {
+                    "is rolled back"
+                } else {
+                    "commits"
+                };
+                format!("his command {what}; set aside: {}", statuses(after))
+            }
+            Step::OperatorDies => "his command dies".to_owned(),
+            Step::Discard(_, offset) => format!("an operator gives {offset} up; set aside: {}", self.statuses(after)),
         }
+    }
+}
+
+fn gives_up(after: &State) -> &'static str {
+    match after.operator {
+        Operator::Idle => ", and begins anew",
+        _ => "",
     }
 }
 

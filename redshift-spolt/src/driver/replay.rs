@@ -119,11 +119,6 @@ pub async fn replay(
     while tries < TRIES {
         let mut session = shared.pool.take().await.map_err(|failure| connecting(&failure))?;
         let state = look(&mut *session, &table.target).await?;
-        if !state.refresh.is_empty() {
-            let failure =
-                Failure::stop("the table is refreshed, and what was set aside before belongs to neither of its halves");
-            return Err(failure.hint("finish the refresh or give it up, then replay"));
-        }
         let plan = plan_of(shared, &state).await?;
         let mut records = kept(&mut *session, table, plan.as_deref(), true, after).await?;
         shared.pool.give(session);
@@ -159,6 +154,12 @@ async fn batch(
     report: &mut Report,
 ) -> Result<bool, Failure> {
     let state = load::read_state(shared, &table.target).await?;
+    // By the state that the load is planned from: a refresh that begins after this raises its serial.
+    if !state.refresh.is_empty() {
+        let failure =
+            Failure::stop("the table is refreshed, and what was set aside before belongs to neither of its halves");
+        return Err(failure.hint("finish the refresh or give it up, then replay"));
+    }
     let plan = plan_of(shared, &state).await?;
     let keyed = plan
         .as_ref()
