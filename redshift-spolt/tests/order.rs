@@ -165,7 +165,12 @@ impl Warehouse {
     fn load(&self, load: &LoadPlan, topic: &[Vec<Vec<Row>>]) {
         let state = self.state();
         let script = self.compile(load, &state).unwrap();
-        for statement in &script.transaction {
+        // What is written down of changes of the table is written before, in part; SQLite need not be widened.
+        let before = script
+            .before
+            .iter()
+            .filter(|statement| statement.purpose == Purpose::RecordChange);
+        for statement in before.chain(&script.transaction) {
             match statement.purpose {
                 Purpose::Begin | Purpose::Lock | Purpose::ReadCatalog | Purpose::CountRows | Purpose::Commit => {}
                 Purpose::Copy => self.copy(load, topic),

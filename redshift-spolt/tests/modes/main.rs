@@ -80,10 +80,13 @@ impl Warehouse {
     fn load(&self, load: &LoadPlan, topic: &[Log]) -> Result<(), Outcome> {
         let row = self.sqlite.state().table;
         let script = self.compile(load).unwrap();
-        for statement in &script.transaction {
+        // What is written down of changes of the table is written before, in part; SQLite need not be widened.
+        let before = script
+            .before
+            .iter()
+            .filter(|statement| statement.purpose == Purpose::RecordChange);
+        for statement in before.chain(&script.transaction) {
             match statement.purpose {
-                // What is written down for people lies in a table that the daemon makes beside the state.
-                Purpose::RecordChange => {}
                 Purpose::Begin | Purpose::Lock | Purpose::ReadCatalog | Purpose::CountRows | Purpose::Commit => {}
                 Purpose::Copy => self.copy(load, topic),
                 _ => check(statement, &self.sqlite.run(&statement.sql), load, row.as_ref())?,
