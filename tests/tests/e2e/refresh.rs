@@ -91,8 +91,6 @@ async fn a_refresh_takes_the_place_of_the_rows_or_is_given_up() {
         expected(&before),
         "the table stays as it is"
     );
-    let (done, said) = rig.command("redshift-spolt", &["set-aside", "replay", &topic, "--apply"]);
-    assert!(!done && said.contains("the table is refreshed"), "{said}");
     command(&["finish", &topic], "the 3 rows of");
     command(&["finish", &topic, "--apply"], "Done.");
     let after = [(1, "new"), (3, long.as_str()), (6, "new")];

@@ -36,4 +36,5 @@ def rows(job):
 
 
 for line in sys.stdin:
-    print(json.dumps(rows(json.loads(line))))
+    # Into a pipe, Python would keep a short answer to itself.
+    print(json.dumps(rows(json.loads(line))), flush=True)
