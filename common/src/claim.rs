@@ -132,7 +132,7 @@ pub struct Object {
 }
 
 /// The records of a range that became no rows (rule 27): an object in the claim's own folder, see [`Claim::aside_object`]. Its lines are
-/// those of `row::ASIDE_COLUMNS` and the plan's key columns, in the claim's dialect.
+/// those of `row::aside_columns` and the plan's key columns, in the claim's dialect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Aside {
     /// Lines, of which a record has more than one where it is long.
@@ -141,6 +141,9 @@ pub struct Aside {
     pub bytes: u64,
     /// SHA-256 of the content, in hex.
     pub sha256: String,
+    /// Whether its lines have the records' headers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub headers: bool,
 }
 
 /// Fingerprint of the last record, by which a re-created or unclean topic is recognised (rule 12).
@@ -661,6 +664,7 @@ mod tests {
         let claim = Claim {
             rejected: 2,
             aside: Some(Aside {
+                headers: false,
                 lines: 3,
                 bytes: 40,
                 sha256: "cd".repeat(32),

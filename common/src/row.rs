@@ -5,6 +5,8 @@
 //! | `row/settings.rs` | [`Settings`]: all that changes bytes, and its fingerprint |
 //! | `row/columns.rs` | [`ColumnRules`]: what the configuration says of single columns |
 //! | `row/shape.rs` | which columns schemas make, and how a plan grows by them (protocol rule 7) |
+//! | `row/attached.rs` | columns that are filled from what comes with a record beside the fields of its row |
+//! | `row/headers.rs` | the headers of a record, on their way and as JSON |
 //! | `row/position.rs` | a field of Debezium's `source` as a column of every row (protocol rule 20) |
 //! | `row/program.rs` | schemas and a plan compiled into a flat list of cells |
 //! | `row/flat.rs` | what records flattened by ExtractNewRecordState say besides the row |
@@ -21,12 +23,14 @@
 //! | `row/reason.rs`, `row/error.rs` | why a record has no row |
 
 mod aside;
+mod attached;
 mod bad_value;
 mod columns;
 mod encoder;
 mod error;
 mod flat;
 mod front;
+pub mod headers;
 mod hot;
 mod numbered;
 mod position;
@@ -38,7 +42,8 @@ mod shape;
 mod stats;
 mod yelp;
 
-pub use aside::{ASIDE_COLUMNS, ASIDE_ERROR_BYTES, ASIDE_PART_BYTES};
+pub use aside::{ASIDE_COLUMNS, ASIDE_ERROR_BYTES, ASIDE_HEADERS, ASIDE_PART_BYTES, aside_columns};
+pub use attached::MessageField;
 pub use bad_value::{Amended, BadValue, EVERY_COLUMN};
 pub use columns::{ColumnRules, TypeChanges};
 pub use encoder::RowEncoder;
@@ -64,6 +69,8 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value, likewise.
     pub value: Option<&'a [u8]>,
+    /// Its headers as [`headers::push`] makes them, where the topic asks for them.
+    pub headers: Option<&'a [u8]>,
 }
 
 /// What became of a record.

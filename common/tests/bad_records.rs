@@ -37,6 +37,7 @@ impl Bench {
         let record = Record {
             offset: Offset(7),
             timestamp_ms: 1_700_000_000_000,
+            headers: None,
             key,
             value,
         };
@@ -240,6 +241,7 @@ fn what_is_set_aside_has_its_key() {
         let record = Record {
             offset: Offset(9),
             timestamp_ms: -1,
+            headers: None,
             key: None,
             value: Some(&value),
         };

@@ -12,13 +12,17 @@ use common::csv::DEFAULT_NULL_MARKER;
 use common::envelope;
 use common::ids::{Incarnation, Offset, Partition, SchemaId};
 use common::plan::META_COLUMNS;
-use common::row::{ColumnRules, KeySource, Outcome, Record, RowEncoder, Settings, Stats, TypeChanges};
+use common::row::{
+    BadValue, ColumnRules, KeySource, Outcome, Record, RowEncoder, Settings, Stats, TypeChanges, aside_columns, headers,
+};
 use support::odd::{decimal, framed, logical, number, text};
 
 /// What a topic's records become, one after another.
 struct Topic {
     encoder: RowEncoder,
     schemas: u32,
+    /// Of the last record.
+    stats: Stats,
 }
 
 impl Topic {
@@ -34,6 +38,7 @@ impl Topic {
         Topic {
             encoder: RowEncoder::new(Arc::new(settings), Incarnation(0), Partition(0), None),
             schemas: 0,
+            stats: Stats::default(),
         }
     }
 
@@ -48,18 +53,19 @@ impl Topic {
 
     /// The fields of a record's row, or why it has none.
     fn row(&mut self, schema: u32, datum: &[u8]) -> Result<Vec<String>, String> {
-        let value = framed(schema, datum);
-        let record = Record {
-            offset: Offset(0),
-            timestamp_ms: 0,
-            key: None,
-            value: Some(&value),
-        };
+        self.row_of(&Record {
+            value: Some(&framed(schema, datum)),
+            ..RECORD
+        })
+    }
+
+    /// The same of a whole record.
+    fn row_of(&mut self, record: &Record<'_>) -> Result<Vec<String>, String> {
         let mut out = Vec::new();
         loop {
             // A chunk's statistics have the width of its plan.
-            let mut stats = Stats::default();
-            match self.encoder.encode(&record, &mut out, &mut stats) {
+            self.stats = Stats::default();
+            match self.encoder.encode(record, &mut out, &mut self.stats) {
                 Ok(Outcome::PlanGrows(plan)) => self.encoder.adopt(plan),
                 Ok(Outcome::Rows(1)) => break,
                 Ok(other) => panic!("{other:?}"),
@@ -81,6 +87,14 @@ impl Topic {
             .collect()
     }
 }
+
+const RECORD: Record<'_> = Record {
+    offset: Offset(0),
+    timestamp_ms: 0,
+    headers: None,
+    key: None,
+    value: None,
+};
 
 /// A schema of `id` and more fields, each as `name: type` with an optional rest.
 fn schema(fields: &[(&str, &str)]) -> String {
@@ -134,6 +148,7 @@ fn excluded_fields_are_no_columns_and_a_column_stays_when_its_field_is_excluded_
     let mut later = Topic {
         encoder: RowEncoder::new(Arc::new(settings), Incarnation(0), Partition(0), plan),
         schemas: 0,
+        stats: Stats::default(),
     };
     let id = later.schema(&json);
     assert_eq!(later.row(id, &record).unwrap(), ["1", "NULL", "7"]);
@@ -192,6 +207,7 @@ fn a_renamed_key_is_the_same_key() {
     let mut topic = Topic {
         encoder: RowEncoder::new(Arc::new(settings), Incarnation(0), Partition(0), plan),
         schemas: 0,
+        stats: Stats::default(),
     };
     let new = topic.schema(r#"{"type":"record","name":"r","fields":[{"name":"id","type":"long"}]}"#);
     assert_eq!(topic.row(new, &number(2)).unwrap(), ["2"]);
@@ -423,6 +439,9 @@ fn fields_of_the_source_block_come_along() {
     ]);
     let shop = "sh\"op".repeat(100);
     assert_eq!(topic.row(id, &create).unwrap(), ["1", "99", &shop, "1700000000000"]);
+    // As wide as the table's columns must be.
+    let longest = topic.stats.longest_by_column(topic.encoder.plan());
+    assert_eq!((longest["origin"], longest["source_ts_ms"]), (500, 13));
     let delete = datum(&[number(1), number(1), number(0), source(number(0)), text(b"d")]);
     assert_eq!(topic.row(id, &delete).unwrap(), ["1", "NULL", &shop, "1700000000000"]);
     assert_eq!(
@@ -434,4 +453,126 @@ fn fields_of_the_source_block_come_along() {
             "source_ts_ms VARCHAR"
         ]
     );
+}
+
+/// What comes from beside the row needs room of its own, wherever its column stands, and however little else there is.
+#[test]
+fn a_delete_by_key_alone_has_room_for_a_long_source() {
+    let row = r#"["null",{"type":"record","name":"Value","fields":[{"name":"id","type":"string"},{"name":"a","type":"string"}]}]"#;
+    let json = format!(
+        r#"{{"type":"record","name":"Envelope","fields":[{{"name":"before","type":{row}}},{{"name":"after","type":["null","Value"]}},
+        {{"name":"source","type":{{"type":"record","name":"Source","fields":[{{"name":"query","type":"string"}}]}}}},{{"name":"op","type":"string"}}]}}"#
+    );
+    let later = json.replace(
+        r#"{"name":"a","type":"string"}"#,
+        r#"{"name":"a","type":"string"},{"name":"z","type":"string"}"#,
+    );
+    let mut topic = Topic::of(Settings {
+        envelope: envelope::Kind::Debezium,
+        key: KeySource::Record,
+        column_rules: ColumnRules {
+            source_fields: vec!["query".into()],
+            ..ColumnRules::default()
+        },
+        ..Settings::default()
+    });
+    let (first, later) = (topic.schema(&json), topic.schema(&later));
+    let key = topic.schema(r#"{"type":"record","name":"Key","fields":[{"name":"id","type":"string"}]}"#);
+    let key = framed(key, &text(b"k"));
+    let mut row = |schema: u32, parts: &[Vec<u8>]| {
+        let record = Record {
+            key: Some(&key),
+            value: Some(&framed(schema, &datum(parts))),
+            ..RECORD
+        };
+        topic.row_of(&record).unwrap()
+    };
+    let (null, some) = (number(0), number(1));
+    let after = [null.clone(), some.clone(), text(b"k"), text(b"a")];
+    row(first, &[&after[..], &[text(b"short"), text(b"c")]].concat());
+    let long = "\"".repeat(30_000);
+    let after = [&after[..], &[text(b"z"), text(long.as_bytes()), text(b"u")]].concat();
+    assert_eq!(row(later, &after), ["k", "a", long.as_str(), "z"]);
+    let delete = [null.clone(), null, text(long.as_bytes()), text(b"d")];
+    assert_eq!(row(later, &delete), ["k", "NULL", long.as_str(), "NULL"]);
+}
+
+fn with_headers(headers: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in headers {
+        headers::push(&mut block, name, Some(value));
+    }
+    block
+}
+
+#[test]
+fn headers_come_along_and_are_kept_with_what_is_set_aside() {
+    let mut topic = Topic::of(Settings {
+        key: KeySource::Columns(vec!["id".into()]),
+        column_rules: ColumnRules {
+            headers: true,
+            ..ColumnRules::default()
+        },
+        bad_values: BTreeMap::from([("kafka_headers".into(), BadValue::Null)]),
+        ..Settings::default()
+    });
+    let id = topic.schema(&schema(&[("n", r#""string""#)]));
+    let value = framed(id, &datum(&[number(1), text(b"a")]));
+    let mut row = |headers: Option<&[u8]>, value: &[u8]| {
+        topic.row_of(&Record {
+            value: Some(value),
+            headers,
+            ..RECORD
+        })
+    };
+    let headers = with_headers(&[("trace", b"say \"hi\""), ("a", b"1"), ("a", b"2")]);
+    let json = r#"{"a":["1","2"],"trace":"say \"hi\""}"#;
+    assert_eq!(row(Some(&headers), &value).unwrap(), ["1", "a", json]);
+    assert_eq!(row(Some(b""), &value).unwrap(), ["1", "a", "NULL"], "of the one before");
+    assert_eq!(row(None, &value).unwrap(), ["1", "a", "NULL"]);
+    let long = with_headers(&[("trace", "x".repeat(70_000).as_bytes())]);
+    assert_eq!(
+        row(Some(&long), &value).unwrap(),
+        ["1", "a", "NULL"],
+        "as its rule says"
+    );
+
+    let bad = framed(id, &datum(&[number(2), text(&[0xFF])]));
+    let record = Record {
+        value: Some(&bad),
+        headers: Some(&headers),
+        ..RECORD
+    };
+    let (mut out, mut lines) = (Vec::new(), Vec::new());
+    let error = topic.encoder.encode(&record, &mut out, &mut topic.stats).unwrap_err();
+    assert_eq!(topic.encoder.set_aside(&record, &error, &mut lines), 1);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&lines[..]);
+    let line = reader.records().next().unwrap().unwrap();
+    let kept: BTreeMap<&str, &str> = aside_columns(true).map(|column| column.name).zip(line.iter()).collect();
+    assert_eq!(kept["_kafka_headers_bytes"], headers.len().to_string());
+    let hex: String = headers.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(kept["_kafka_headers"], hex);
+    assert_eq!(&line[line.len() - 1], "2", "its key stands behind them");
+}
+
+#[test]
+fn headers_that_no_column_holds_set_the_record_aside() {
+    let mut topic = Topic::of(Settings {
+        key: KeySource::None,
+        column_rules: ColumnRules {
+            headers: true,
+            ..ColumnRules::default()
+        },
+        ..Settings::default()
+    });
+    let id = topic.schema(&schema(&[]).replace(",]", "]"));
+    let value = framed(id, &number(1));
+    let long = with_headers(&[("trace", "x".repeat(70_000).as_bytes())]);
+    let record = Record {
+        value: Some(&value),
+        headers: Some(&long),
+        ..RECORD
+    };
+    let said = topic.row_of(&record).unwrap_err();
+    assert!(said.contains("kafka_headers"), "{said}");
 }

@@ -119,6 +119,7 @@ impl Bench {
         let record = Record {
             offset: Offset(1),
             timestamp_ms: 0,
+            headers: None,
             key: key.as_deref(),
             value: value.as_deref(),
         };

@@ -66,6 +66,7 @@ impl Lineage {
         let record = Record {
             offset: Offset(self.offset),
             timestamp_ms: 0,
+            headers: None,
             key: Some(key),
             value,
         };

@@ -38,6 +38,7 @@ impl Bench {
         let record = Record {
             offset: Offset(1),
             timestamp_ms: 0,
+            headers: None,
             key: key.map(str::as_bytes),
             value: value.map(str::as_bytes),
         };
@@ -376,6 +377,7 @@ fn what_is_no_record_of_the_format_is_refused() {
     let record = Record {
         offset: Offset(1),
         timestamp_ms: 0,
+        headers: None,
         key: None,
         value: Some(b"{\"a\":\"\xff\"}"),
     };
@@ -622,6 +624,7 @@ fn a_record_set_aside_keeps_its_key() {
         let record = Record {
             offset: Offset(2),
             timestamp_ms: 0,
+            headers: None,
             key: Some(key.as_bytes()),
             value: Some(value.as_bytes()),
         };
@@ -734,7 +737,7 @@ proptest! {
         other.encoder.add_schema(SchemaId::confluent(9), Arc::new(writer));
         let mut out = Vec::new();
         let framed = [&[0, 0, 0, 0, 9][..], &datum].concat();
-        let record = Record { offset: Offset(1), timestamp_ms: 0, key: None, value: Some(&framed) };
+        let record = Record { offset: Offset(1), timestamp_ms: 0, key: None, value: Some(&framed), headers: None };
         loop {
             match other.encoder.encode(&record, &mut out, &mut other.stats).unwrap() {
                 Outcome::PlanGrows(plan) => other.encoder.adopt(plan),
@@ -758,7 +761,7 @@ proptest! {
         let mut connect = connect();
         let mut declared = Bench::new(declared(TABLE));
         for text in [&bytes[..], &good, &good[..at]] {
-            let record = Record { offset: Offset(1), timestamp_ms: 0, key: Some(text), value: Some(text) };
+            let record = Record { offset: Offset(1), timestamp_ms: 0, key: Some(text), value: Some(text), headers: None };
             for bench in [&mut connect, &mut declared] {
                 loop {
                     match bench.encoder.encode(&record, &mut Vec::new(), &mut bench.stats) {

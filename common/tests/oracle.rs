@@ -437,6 +437,7 @@ fn encode(written: &Written, debezium: bool, plan: Option<Arc<Plan>>) -> (Vec<Op
     let record = Record {
         offset: Offset(1),
         timestamp_ms: 1,
+        headers: None,
         key: None,
         value: Some(&written.framed),
     };
@@ -494,7 +495,7 @@ proptest! {
         let settings = Settings { envelope, key: KeySource::None, ..Settings::default() };
         let mut encoder = RowEncoder::new(Arc::new(settings), Incarnation(0), Partition(7), Some(plan));
         encoder.add_schema(SchemaId::confluent(9), Arc::new(WriterSchema::parse(&written.schema).unwrap()));
-        let record = Record { offset: Offset(1), timestamp_ms: 1, key: None, value: Some(&written.framed) };
+        let record = Record { offset: Offset(1), timestamp_ms: 1, key: None, value: Some(&written.framed), headers: None };
         let mut out = vec![1, 2, 3];
         match encoder.encode(&record, &mut out, &mut Stats::default()) {
             Ok(Outcome::Rows(1)) => prop_assert_eq!(out.last(), Some(&b'\n')),

@@ -78,6 +78,7 @@ impl Lineage {
         let record = Record {
             offset: Offset(self.offset),
             timestamp_ms: 0,
+            headers: None,
             key,
             value,
         };

@@ -93,6 +93,7 @@ impl Bench {
         let record = Record {
             offset: Offset(5),
             timestamp_ms: 1_700_000_000_123,
+            headers: None,
             key,
             value,
         };

@@ -104,6 +104,7 @@ fn stored(ty: &str, datum: &[u8]) -> (String, String) {
     let record = Record {
         offset: Offset(0),
         timestamp_ms: 0,
+        headers: None,
         key: None,
         value: Some(&value),
     };

@@ -16,7 +16,7 @@ use common::avro::WriterSchema;
 use common::csv::DEFAULT_NULL_MARKER as NULL;
 use common::envelope::{self, DataKeys};
 use common::ids::{Incarnation, Offset, Partition, SchemaId, SchemaKey};
-use common::row::{KeySource, Outcome, Problem, Record, RowEncoder, Settings, Stats};
+use common::row::{ColumnRules, KeySource, MessageField, Outcome, Problem, Record, RowEncoder, Settings, Stats};
 
 const ENVELOPE: &str = r#"{"type": "record", "namespace": "yelp.data_pipeline", "name": "envelope", "fields": [
     {"name": "uuid", "type": {"type": "fixed", "name": "uuid", "size": 16}},
@@ -176,6 +176,7 @@ impl Lineage {
         let record = Record {
             offset: Offset(self.offset),
             timestamp_ms: 0,
+            headers: None,
             key: Some(b"\x04read by nobody"),
             value: Some(value),
         };
@@ -432,6 +433,7 @@ fn a_message_that_is_set_aside_has_its_key_known() {
     let record = Record {
         offset: Offset(99),
         timestamp_ms: 0,
+        headers: None,
         key: None,
         value: Some(&value),
     };
@@ -501,6 +503,55 @@ fn columns_are_what_the_schema_says_that_they_were() {
             "f VARCHAR",
             "g BIGINT",
             "h TIMESTAMPTZ",
+        ]
+    );
+}
+
+#[test]
+fn what_a_message_says_of_itself_comes_along() {
+    let mut lineage = Lineage::new(Settings {
+        column_rules: ColumnRules {
+            message_fields: MessageField::ALL.map(|(_, field)| field).to_vec(),
+            ..ColumnRules::default()
+        },
+        ..Settings::default()
+    });
+    let place = [
+        ("cluster_name", Value::String("refresh".into())),
+        ("log_file", Value::String("mysql".into())),
+        ("log_pos", Value::Int(7)),
+    ];
+    let place = Value::Record(place.map(|(name, value)| (name.to_owned(), value)).into());
+    let update = Message {
+        previous: Some(order(2, "de", None)),
+        meta: vec![(PLACE_ID, datum(PLACE, place)), (VECTOR_ID, IV.to_vec())],
+        ..message("update", order(1, "de", Some("a")))
+    };
+    let meta = r#"[{""schema_id"":8,""payload"":{""cluster_name"":""refresh"",""log_file"":""mysql"",""log_pos"":7}},{""schema_id"":7,""payload"":""CQkJCQkJCQkJCQkJCQkJCQ==""}]"#;
+    let said = format!(
+        "\"{}\",\"update\",2017-07-14 02:40:00",
+        uuid::Uuid::from_bytes([0xee; 16])
+    );
+    assert_eq!(
+        lineage.rows(&update.bytes()).unwrap(),
+        [
+            format!("d 0 2,\"de\",{NULL},{said},\"{meta}\""),
+            format!("u 1 1,\"de\",\"a\",{said},\"{meta}\"")
+        ]
+    );
+    let create = message("create", order(3, "de", None));
+    let said = said.replace("update", "create");
+    assert_eq!(
+        lineage.rows(&create.bytes()).unwrap(),
+        [format!("c 0 3,\"de\",{NULL},{said},{NULL}")]
+    );
+    assert_eq!(
+        lineage.columns()[3..],
+        [
+            "message_uuid VARCHAR(36)",
+            "message_type VARCHAR(16)",
+            "message_timestamp TIMESTAMP",
+            "message_meta SUPER"
         ]
     );
 }

@@ -120,6 +120,7 @@ fn encode(encoder: &mut RowEncoder, key: Option<&[u8]>, value: Option<&[u8]>) {
     let record = Record {
         offset: Offset(7),
         timestamp_ms: 1_700_000_000_000,
+        headers: None,
         key,
         value,
     };
@@ -315,6 +316,7 @@ pub fn csv_text(data: &[u8]) {
         let record = Record {
             offset: Offset(7),
             timestamp_ms: 0,
+            headers: None,
             key: None,
             value: Some(&value),
         };

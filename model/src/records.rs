@@ -373,6 +373,7 @@ pub fn seal(
         claim.plan = claim.plan.filter(|_| any);
         claim.dialect = Some(dialect());
         claim.aside = Some(Aside {
+            headers: false,
             lines: bad.len() as u64,
             bytes: 1,
             sha256: format!("{:016x}", print(&bad)),

@@ -207,6 +207,7 @@ fn set_aside() -> LoadPlan {
     let aside = |claim: Claim, lines| Claim {
         rejected: 2,
         aside: Some(Aside {
+            headers: false,
             lines,
             bytes: 50,
             sha256: "ef".repeat(32),

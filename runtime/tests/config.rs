@@ -98,8 +98,11 @@ fn settings_of_topics_come_from_the_first_entry_that_matches() {
     let piped = config.topics.for_topic("piped").rows();
     assert!(piped.envelope == common::envelope::Kind::Yelp && piped.accept_nul_magic && piped.data_keys.is_empty());
     assert_eq!(config.topics.for_topic("headed").rows().schema_ids, SchemaIds::Header);
-    let has_heads = config.topics.has_heads();
-    assert_eq!((has_heads("headed"), has_heads("embedded")), (Some(false), None));
+    let uses = config.topics.header_uses();
+    assert_eq!(
+        (uses("headed").schema_ids, uses("embedded").schema_ids),
+        (Some(false), None)
+    );
     let flattened = config.topics.for_topic("flattened").rows();
     assert_eq!(
         flattened.flat_fields,

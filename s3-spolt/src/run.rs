@@ -135,7 +135,7 @@ pub async fn run(config: Config, own: S3SpoltConfig, shutdown: CancellationToken
         &kafka,
         settings.budget.fetch_queue,
         ends.clone(),
-        config.topics.has_heads(),
+        config.topics.header_uses(),
     )?;
     let topics = KafkaTopics {
         config: config.clone(),

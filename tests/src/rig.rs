@@ -11,6 +11,7 @@ use common::ids::Lineage;
 use common::invariants;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, TopicPartitionList};
 
@@ -126,6 +127,9 @@ pub fn produce_raw<'a>(
     Sender::new(bootstrap).send(topic, records);
 }
 
+/// Key and value of a record.
+pub type Record<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// A producer that stays, for those who send often.
 pub struct Sender {
     producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext>,
@@ -153,16 +157,37 @@ impl Sender {
     /// When one is not acknowledged.
     pub fn send<'a>(&self, topic: &str, records: impl Iterator<Item = (i32, Option<&'a [u8]>, Option<&'a [u8]>)>) {
         for (partition, key, value) in records {
-            let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
-            record.key = key;
-            record.payload = value;
-            while let Err((error, back)) = self.producer.send(record) {
-                let full = rdkafka::types::RDKafkaErrorCode::QueueFull;
-                assert_eq!(error.rdkafka_error_code(), Some(full), "produce: {error}");
-                std::thread::sleep(Duration::from_millis(5));
-                record = back;
-            }
+            self.queue(topic, partition, (key, value), OwnedHeaders::new());
         }
+        self.flush();
+    }
+
+    /// Sends one record with headers and waits until it is acknowledged.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn send_headed(&self, topic: &str, partition: i32, record: Record<'_>, headers: &[(&str, Option<&[u8]>)]) {
+        let headers = headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
+            all.insert(Header { key, value: *value })
+        });
+        self.queue(topic, partition, record, headers);
+        self.flush();
+    }
+
+    fn queue(&self, topic: &str, partition: i32, (key, value): Record<'_>, headers: OwnedHeaders) {
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
+        record.key = key;
+        record.payload = value;
+        record.headers = (headers.count() > 0).then_some(headers);
+        while let Err((error, back)) = self.producer.send(record) {
+            let full = rdkafka::types::RDKafkaErrorCode::QueueFull;
+            assert_eq!(error.rdkafka_error_code(), Some(full), "produce: {error}");
+            std::thread::sleep(Duration::from_millis(5));
+            record = back;
+        }
+    }
+
+    fn flush(&self) {
         self.producer
             .flush(Duration::from_secs(60))
             .expect("everything is acknowledged");

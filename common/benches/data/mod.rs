@@ -377,6 +377,7 @@ pub(crate) fn by_spolt(
         let record = common::row::Record {
             offset: common::ids::Offset(offset as i64),
             timestamp_ms: TIMESTAMP_MS + offset as i64,
+            headers: None,
             key: Some(key),
             value: Some(value),
         };

@@ -16,7 +16,7 @@ use crate::row::Reason;
 const NUMBER_BYTES_MAX: usize = 40;
 
 /// Appends the JSON of a datum.
-pub(super) fn write(
+pub(crate) fn write(
     schema: &WriterSchema,
     id: NodeId,
     cursor: &mut Cursor<'_>,
@@ -171,7 +171,7 @@ pub(super) fn base64(bytes: &[u8], json: &mut Vec<u8>) {
 }
 
 /// Appends a JSON string.
-pub(super) fn string(text: &[u8], json: &mut Vec<u8>) -> Result<(), Reason> {
+pub(crate) fn string(text: &[u8], json: &mut Vec<u8>) -> Result<(), Reason> {
     let text = std::str::from_utf8(text).map_err(|_| Reason::Utf8)?;
     if text.len() > TEXT_BYTES_MAX {
         return Err(Reason::JsonBytes(u32::try_from(text.len()).unwrap_or(u32::MAX)));

@@ -22,7 +22,7 @@ pub(crate) mod field;
 pub(crate) mod form;
 pub mod frame;
 pub(crate) mod hints;
-mod json;
+pub(crate) mod json;
 mod json_text;
 mod schema;
 mod text;

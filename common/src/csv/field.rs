@@ -55,11 +55,6 @@ impl Row {
         self.marker.bytes
     }
 
-    /// The NULL marker.
-    pub(crate) fn marker_text(&self) -> String {
-        String::from_utf8_lossy(self.marker.text()).into_owned()
-    }
-
     /// The buffer, how much of it is written, and the NULL marker.
     #[inline]
     pub(crate) fn parts(&mut self) -> (&mut [u8], &mut usize, &Marker) {

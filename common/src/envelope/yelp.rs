@@ -36,9 +36,25 @@ pub(crate) enum Action {
     Nothing,
 }
 
+impl Action {
+    /// The word for it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Action::Create => "create",
+            Action::Update => "update",
+            Action::Delete => "delete",
+            Action::Refresh => "refresh",
+            Action::Log => "log",
+            Action::Nothing => "",
+        }
+    }
+}
+
 /// A message, as far as it says something about rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Parcel<'a> {
+    /// The message's own id.
+    pub(crate) uuid: [u8; 16],
     pub(crate) action: Action,
     /// Id of the schema of both payloads.
     pub(crate) schema: u32,
@@ -50,6 +66,8 @@ pub(crate) struct Parcel<'a> {
     pub(crate) encryption: Option<&'a [u8]>,
     /// The attributes, as they lie there.
     attributes: &'a [u8],
+    /// When it was written, in seconds since 1970.
+    pub(crate) seconds: i32,
 }
 
 /// Why bytes are no such message.
@@ -104,7 +122,7 @@ impl<'a> Parcel<'a> {
 
     fn parse(datum: &'a [u8]) -> Result<Parcel<'a>, ParcelError> {
         let mut cursor = Cursor::new(datum);
-        let _uuid = cursor.take(16)?;
+        let uuid = cursor.array()?;
         let action = match cursor.long()? {
             0 => Action::Create,
             1 => Action::Update,
@@ -124,15 +142,17 @@ impl<'a> Parcel<'a> {
         }
         let attributes = &datum[attributes..cursor.at];
         let encryption = optional(&mut cursor)?.then(|| cursor.prefixed()).transpose()?;
-        let _seconds = cursor.int()?;
+        let seconds = cursor.int()?;
         match datum.len() - cursor.at {
             0 => Ok(Parcel {
+                uuid,
                 action,
                 schema,
                 payload,
                 previous,
                 encryption,
                 attributes,
+                seconds,
             }),
             left => Err(Reason::Trailing(u32::try_from(left).unwrap_or(u32::MAX)).into()),
         }

@@ -1,6 +1,6 @@
 //! Records that became no rows, as lines of an object of their own (protocol rule 27).
 //!
-//! A line has [`ASIDE_COLUMNS`] and behind them the key columns of the plan, as far as the record's key can be read: by them the loader
+//! A line has [`aside_columns`] and behind them the key columns of the plan, as far as the record's key can be read: by them the loader
 //! knows whether a key was changed again before the record is mended. Key and value are kept as they were read, in hex, cut in parts where
 //! they are long.
 
@@ -51,6 +51,19 @@ pub const ASIDE_COLUMNS: [MetaColumn; 13] = [
     column("_kafka_status", text(16)),
 ];
 
+/// The columns that follow where the topic asks for headers: a record that is mended later needs them again.
+pub const ASIDE_HEADERS: [MetaColumn; 2] = [
+    column("_kafka_headers_bytes", ColumnType::BigInt),
+    // As `headers::push` makes them.
+    column("_kafka_headers", RAW),
+];
+
+/// The columns of a line before the key columns.
+pub fn aside_columns(with_headers: bool) -> impl Iterator<Item = &'static MetaColumn> {
+    let headers = if with_headers { &ASIDE_HEADERS[..] } else { &[] };
+    ASIDE_COLUMNS.iter().chain(headers)
+}
+
 /// Status of a record that has no row.
 pub(super) const OPEN: &str = "open";
 /// Status of a record that has its row, but for a value that was replaced.
@@ -72,11 +85,16 @@ impl Line<'_> {
     /// Appends the lines of a record; how many.
     pub(super) fn write(&self, record: &Record<'_>, error: &EncodeError, out: &mut Vec<u8>) -> u64 {
         let part = |bytes: Option<&[u8]>| bytes.map_or(0, |bytes| bytes.len().div_ceil(ASIDE_PART_BYTES));
-        let parts = part(record.key).max(part(record.value)).max(1);
-        for index in 0..parts {
+        let parts = part(record.key).max(part(record.value)).max(part(self.headers(record)));
+        for index in 0..parts.max(1) {
             self.write_part(record, error, index, out);
         }
-        parts as u64
+        parts.max(1) as u64
+    }
+
+    /// The headers that are kept.
+    fn headers<'r>(&self, record: &Record<'r>) -> Option<&'r [u8]> {
+        record.headers.filter(|_| self.settings.column_rules.headers)
     }
 
     fn write_part(&self, record: &Record<'_>, error: &EncodeError, part: usize, out: &mut Vec<u8>) {
@@ -92,14 +110,18 @@ impl Line<'_> {
             quoted(cut(&problem, ASIDE_ERROR_BYTES))
         );
         out.extend_from_slice(head.as_bytes());
-        for (index, bytes) in [record.key, record.value].into_iter().enumerate() {
-            let separator = if index == 0 { "" } else { "," };
+        let raw = |bytes: Option<&[u8]>| {
             let length = bytes.map_or(null.to_owned(), |bytes| bytes.len().to_string());
             let piece = bytes.and_then(|bytes| bytes.chunks(ASIDE_PART_BYTES).nth(part));
             let digits = piece.map_or(null.to_owned(), |piece| format!("\"{}\"", hex(piece)));
-            out.extend_from_slice(format!("{separator}{length},{digits}").as_bytes());
+            format!("{length},{digits}")
+        };
+        let rest = format!("{},{},\"{}\"", raw(record.key), raw(record.value), self.status);
+        out.extend_from_slice(rest.as_bytes());
+        if self.settings.column_rules.headers {
+            out.push(b',');
+            out.extend_from_slice(raw(self.headers(record)).as_bytes());
         }
-        out.extend_from_slice(format!(",\"{}\"", self.status).as_bytes());
         out.extend_from_slice(self.keys);
         out.push(b'\n');
     }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::attached::MessageField;
+use super::settings::is_false;
 use crate::plan::Plan;
 use crate::table::ColumnType;
 
@@ -37,6 +39,12 @@ pub struct ColumnRules {
     /// Fields of a Debezium change's `source` block that every row carries as columns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source_fields: Vec<String>,
+    /// Whether every row carries its record's headers as a column.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub headers: bool,
+    /// What every row carries of the message of Yelp's pipeline that it came in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub message_fields: Vec<MessageField>,
 }
 
 impl ColumnRules {

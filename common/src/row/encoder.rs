@@ -5,10 +5,11 @@ mod keep;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::attached::{Attached, Places};
 use super::error::{EncodeError, Problem};
 use super::flat::{Change, Flat};
 use super::front::Front;
-use super::position::{Position, is_position};
+use super::position::Position;
 use super::program::{Fault, Fields, Pen, Positions, RowProgram, Wanted};
 use super::shape::{RecordOf, Shape};
 use super::yelp::Yelp;
@@ -36,7 +37,7 @@ pub struct RowEncoder {
     programs: Vec<Program>,
     /// The program of the record before, most likely of this one too.
     last: usize,
-    hand: Hand,
+    pub(super) hand: Hand,
     /// Makes datums of keys and values; none for Avro behind numbers, which is read as it is.
     pub(super) front: Option<Box<Front>>,
     /// Names of the schemas that keys and values have behind a front, by their numbers; a number without one is a registry's own.
@@ -55,8 +56,8 @@ pub(super) struct Hand {
     marks: Vec<usize>,
     /// Values of the present record that were replaced.
     amended: Vec<(usize, Reason, BadValue)>,
-    /// The fields of the present change's source block that are columns; empty where it has none.
-    places: Vec<Row>,
+    /// What came with the present record, for the columns that are no fields.
+    pub(super) places: Places,
 }
 
 /// The text of the last second seen: records come with the same or the next one.
@@ -102,7 +103,8 @@ struct Envelope {
     by_key: Option<RowProgram>,
     /// The delete by the image before: its key, or all of it for a table without one.
     by_before: Option<RowProgram>,
-    /// Where the fields of the source block lie for which the plan has columns; none where these changes lack one.
+    /// Where the fields of the source block lie for which the plan has columns, by the places of such columns; none where these changes
+    /// lack one, and where a column is of something else that comes with a record.
     positions: Vec<Option<Position>>,
 }
 
@@ -136,7 +138,7 @@ impl RowEncoder {
             positions: Positions::default(),
             marks: Vec::new(),
             amended: Vec::new(),
-            places: Vec::new(),
+            places: Places::new(plan.as_deref(), &settings.null_marker),
         };
         let (schemas, programs) = (HashMap::new(), Vec::new());
         RowEncoder {
@@ -169,6 +171,7 @@ impl RowEncoder {
 
     /// Switches to another plan, after a cut.
     pub fn adopt(&mut self, plan: Arc<Plan>) {
+        self.hand.places.adopt(&plan);
         self.plan = Some(plan);
         self.forget_programs();
     }
@@ -286,14 +289,35 @@ impl RowEncoder {
         let Body::Yelp(yelp) = &self.programs[self.last].body else {
             unreachable!("invariant: the settings are of Yelp's envelope, and so are all programs");
         };
-        let hand = &mut self.hand;
-        hand.clear();
-        (hand, yelp, self.plan.as_deref())
+        (&mut self.hand, yelp, self.plan.as_deref())
     }
 
     /// The rows written last.
     pub(super) fn written(&self) -> &[u8] {
         self.hand.row.written()
+    }
+
+    /// Ready for the next record, with what came beside it.
+    #[inline]
+    pub(super) fn begin(&mut self, record: &Record<'_>) -> Result<(), Failed> {
+        self.hand.clear();
+        if let (true, Some(block)) = (self.hand.places.have_headers(), record.headers) {
+            let filled = self.hand.places.fill_headers(block);
+            filled.or_else(|(column, reason)| self.leave_out(column, reason))?;
+        }
+        Ok(())
+    }
+
+    /// Leaves a column empty whose value came with the record and does not fit, if the column has a rule for that.
+    #[cold]
+    pub(super) fn leave_out(&mut self, column: usize, reason: Reason) -> Result<(), Failed> {
+        let named = self.plan.as_deref().and_then(|plan| plan.columns.get(column));
+        let rule = named.map_or(BadValue::SetAside, |column| self.settings.bad_value(&column.name));
+        if !rule.replaces(reason) {
+            return Err(broken((Some(column), reason)));
+        }
+        self.hand.amended.push((column, reason, rule));
+        Ok(())
     }
 
     #[inline]
@@ -304,8 +328,8 @@ impl RowEncoder {
         key: Framed<'_>,
         stats: &mut Stats,
     ) -> Result<Outcome, Failed> {
+        self.begin(record)?;
         let hand = &mut self.hand;
-        hand.clear();
         let plan = self.plan.as_deref();
         let mut cursor = Cursor::new(datum);
         let key_datum = key.map_or(&[][..], |(_, datum)| datum);
@@ -429,10 +453,8 @@ impl RowEncoder {
         let none = Plan::default();
         let plan = self.plan.as_deref().unwrap_or(&none);
         let key = key.map(|key| (key, key.root()));
-        let shape = Shape::of(value, key, &self.settings).and_then(|shape| match envelope {
-            Some(envelope) => shape.with_source(envelope, &self.settings),
-            None => Ok(shape),
-        });
+        let shape = Shape::of(value, key, &self.settings);
+        let shape = shape.and_then(|shape| shape.with_attached(envelope, &self.settings));
         let grown = shape.and_then(|shape| shape.grow(plan));
         match grown {
             Ok(grown) => Ok(grown.map(Arc::new)),
@@ -506,7 +528,7 @@ impl RowEncoder {
             positions: plan
                 .columns
                 .iter()
-                .filter(|column| is_position(column))
+                .filter(|column| Attached::of(column).is_some())
                 .map(|column| Position::new(value, column))
                 .collect(),
         }))
@@ -557,7 +579,7 @@ impl Hand {
     fn clear(&mut self) {
         self.row.clear();
         self.amended.clear();
-        self.places.iter_mut().for_each(Row::clear);
+        self.places.clear();
     }
 
     /// Writes one whole row and passes the record it is made of.
@@ -577,7 +599,7 @@ impl Hand {
         stats: &mut Stats,
     ) -> Result<Start, Fault> {
         self.row
-            .reserve(META_ROOM + program.room() + 2 * (value.bytes.len() + key.len()));
+            .reserve(META_ROOM + program.room() + self.places.bytes() + 2 * (value.bytes.len() + key.len()));
         let start = self.write_meta(op, seq, record);
         self.marks.clear();
         program.write(value, key, &mut self.pen(stats))?;
@@ -702,11 +724,7 @@ impl Hand {
 
     /// Reads the fields of the source block that are columns.
     fn read_source(&mut self, positions: &[Option<Position>], datum: &[u8]) -> Result<(), Reason> {
-        if self.places.len() < positions.len() {
-            let marker = self.row.marker_text();
-            self.places.resize_with(positions.len(), || Row::new(&marker));
-        }
-        for (position, place) in positions.iter().zip(&mut self.places) {
+        for (position, place) in positions.iter().zip(self.places.all_mut()) {
             if let Some(position) = position {
                 position.read(datum, place, &mut self.scratch)?;
             }

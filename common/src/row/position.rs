@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::ColumnRules;
 use super::Reason;
+use super::attached::Place;
 use super::error::PlanError;
 use super::shape::{Field, wanted_type};
 use crate::avro::datum::{Cursor, Skip};
-use crate::avro::field::{self, Scratch};
+use crate::avro::field::{self, Scratch, Written};
 use crate::avro::form::{Form, Mapping};
 use crate::avro::{NodeId, Nullable, WriterSchema};
-use crate::csv::Row;
 use crate::plan::Column;
 use crate::table::ColumnType;
 
@@ -20,11 +20,6 @@ pub(super) const PREFIX: &str = "source.";
 
 /// The field of the envelope that holds the block.
 const BLOCK: &str = "source";
-
-/// Whether a column is filled from the block.
-pub(super) fn is_position(column: &Column) -> bool {
-    column.source.starts_with(PREFIX)
-}
 
 /// Where the field lies, and how it is written.
 #[derive(Debug)]
@@ -109,9 +104,9 @@ impl Position {
     }
 
     /// Writes the value of one record; NULL where there is none.
-    pub(super) fn read(&self, datum: &[u8], row: &mut Row, scratch: &mut Scratch) -> Result<(), Reason> {
+    pub(super) fn read(&self, datum: &[u8], place: &mut Place, scratch: &mut Scratch) -> Result<(), Reason> {
         let mut cursor = Cursor::new(datum);
-        row.clear();
+        let row = &mut place.row;
         row.reserve(2 * datum.len() + self.form.room());
         Skip::pass_all(&self.before, &mut cursor, &self.schema)?;
         if !cursor.present(self.block)? {
@@ -119,11 +114,11 @@ impl Position {
             return Ok(());
         }
         Skip::pass_all(&self.within, &mut cursor, &self.schema)?;
-        if cursor.present(self.field)? {
-            field::write(&self.form, &self.schema, &mut cursor, row, scratch).map(drop)
-        } else {
+        if !cursor.present(self.field)? {
             row.null();
-            Ok(())
+        } else if let Written::Text(bytes) = field::write(&self.form, &self.schema, &mut cursor, row, scratch)? {
+            place.text = bytes as u32;
         }
+        Ok(())
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::attached::{Attached, Places};
 use super::columns::column_for;
 use super::flat;
 use super::hot::{self, HotCell};
-use super::position::is_position;
 use super::shape::wanted_type;
 use super::{BadValue, Reason, Settings, Stats};
 use crate::avro::datum::{Cursor, Skip};
@@ -16,9 +16,6 @@ use crate::csv::{Row, TEXT_BYTES_MAX};
 use crate::plan::{Column, Plan};
 use crate::table::ColumnType;
 
-/// Bytes that a change's place at its source takes at most: a number of 38 digits, a timestamp, a NULL marker.
-const PLACE_ROOM: usize = 64;
-
 /// Where the value of a column comes from.
 #[derive(Debug)]
 enum Source {
@@ -28,7 +25,7 @@ enum Source {
     Key(usize),
     /// The same text in every row: a default, or NULL.
     Constant(Box<[u8]>),
-    /// This one of the fields of the source block.
+    /// What comes with the record, in the order of the plan's columns that take theirs from there.
     Place(usize),
 }
 
@@ -173,8 +170,7 @@ pub(super) struct Pen<'a> {
     pub(super) row: &'a mut Row,
     pub(super) scratch: &'a mut Scratch,
     pub(super) positions: &'a mut Positions,
-    /// The fields of the source block that are columns, as they stand in a row; those of a record without one are missing.
-    pub(super) places: &'a [Row],
+    pub(super) places: &'a Places,
     pub(super) stats: &'a mut Stats,
     /// Columns of this row that hold unchanged marks.
     pub(super) marks: &'a mut Vec<usize>,
@@ -196,7 +192,7 @@ impl RowProgram {
         let null_marker = settings.null_marker.as_str();
         let mut places = 0..;
         let cell = |(at, column): (usize, &Column)| {
-            if is_position(column) {
+            if Attached::of(column).is_some() {
                 return Cell {
                     source: Source::Place(places.next().unwrap_or_default()),
                     ..Cell::constant(Box::default())
@@ -215,7 +211,8 @@ impl RowProgram {
         let fields = value.as_ref().map_or(0, |fields| fields.skips.len());
         let room = |cell: &Cell| match &cell.source {
             Source::Constant(text) => text.len() + 1,
-            Source::Place(_) => PLACE_ROOM,
+            // What is there is added where a row begins.
+            Source::Place(_) => null_marker.len() + 1,
             _ => cell.form.room().max(null_marker.len()) + 1,
         };
         RowProgram {
@@ -354,12 +351,12 @@ impl RowProgram {
     fn write_other(&self, column: usize, cell: &Cell, key: &[u8], pen: &mut Pen<'_>) -> Result<(), Reason> {
         match (&cell.source, &self.key) {
             (Source::Constant(text), _) => pen.row.raw(text),
-            (Source::Place(index), _) => match pen.places.get(*index).map(Row::written) {
-                None | Some([]) => pen.row.null(),
-                Some(place) => {
-                    pen.row.reserve(place.len() + self.room);
-                    pen.row.raw(place);
+            (Source::Place(index), _) => match pen.places.get(*index) {
+                Some(place) if place.row.len() > 0 => {
+                    pen.row.raw(place.row.written());
+                    pen.stats.longest[column] = pen.stats.longest[column].max(place.text);
                 }
+                _ => pen.row.null(),
             },
             (Source::Key(field), Some(fields)) => {
                 let mut cursor = Cursor {

@@ -136,7 +136,7 @@ pub struct Settings {
     pub column_rules: ColumnRules,
 }
 
-fn is_false(flag: &bool) -> bool {
+pub(super) fn is_false(flag: &bool) -> bool {
     !flag
 }
 

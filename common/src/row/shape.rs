@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::attached;
 use super::columns::column_for;
 use super::error::PlanError;
 use super::position;
@@ -98,15 +99,23 @@ impl<'a> Shape<'a> {
         })
     }
 
-    /// Adds the columns of the change's place at its source and of what else of the block is asked for.
-    pub(super) fn with_source(mut self, envelope: &WriterSchema, settings: &Settings) -> Result<Shape<'a>, PlanError> {
-        if let Some(name) = &settings.position {
-            self.fields.push(position::ordering_field(envelope, name, self.rules)?);
+    /// Adds the columns of what comes with a record: of a change's place at its source, whatever else of the source block is asked for, and
+    /// the rest.
+    pub(super) fn with_attached(
+        mut self,
+        envelope: Option<&WriterSchema>,
+        settings: &Settings,
+    ) -> Result<Shape<'a>, PlanError> {
+        if let Some(envelope) = envelope {
+            if let Some(name) = &settings.position {
+                self.fields.push(position::ordering_field(envelope, name, self.rules)?);
+            }
+            let others = self.rules.source_fields.iter();
+            for name in others.filter(|name| settings.position.as_ref() != Some(name)) {
+                self.fields.push(position::field_of(envelope, name, self.rules)?);
+            }
         }
-        let others = self.rules.source_fields.iter();
-        for name in others.filter(|name| settings.position.as_ref() != Some(name)) {
-            self.fields.push(position::field_of(envelope, name, self.rules)?);
-        }
+        self.fields.extend(attached::fields(settings));
         Ok(self)
     }
 
@@ -135,7 +144,8 @@ impl<'a> Shape<'a> {
                 (Some(index), _) => field.widen(&mut grown.columns[index])?,
                 (None, Some(first)) => field.turn(&mut grown, first, self.rules)?,
                 (None, None) => {
-                    let name = self.rules.rename.get(&field.source).unwrap_or(&field.source).clone();
+                    let renamed = self.rules.rename.get(&field.source).cloned();
+                    let name = renamed.unwrap_or_else(|| attached::column_name(&field.source));
                     grown.columns.push(field.into_column(&name, &grown)?);
                 }
             }
@@ -261,8 +271,8 @@ impl Field {
             return Err(PlanError::NotARecord { part, found });
         };
         let field = |field: &crate::avro::RecordField| {
-            // In JSON a field may have any name; this is what columns of `source` are known by.
-            if field.name.starts_with(position::PREFIX) {
+            // In JSON a field may have any name.
+            if attached::is_reserved(&field.name) {
                 return Err(PlanError::Name(field.name.clone()));
             }
             let (mapping, nullable) = mapping(schema, field.node);
@@ -388,10 +398,9 @@ pub fn plan_for(
             },
         };
         let key = key.as_ref().map(|key| (key.as_ref(), key.root()));
-        let mut shape = Shape::of(Some((value, record)), key, settings)?;
-        if settings.envelope == envelope::Kind::Debezium {
-            shape = shape.with_source(value, settings)?;
-        }
+        let shape = Shape::of(Some((value, record)), key, settings)?;
+        let envelope = (settings.envelope == envelope::Kind::Debezium).then_some(&**value);
+        let shape = shape.with_attached(envelope, settings)?;
         if let Some(grown) = shape.grow(&plan)? {
             plan = grown;
         }

@@ -1,18 +1,28 @@
 //! Messages of Yelp's Data Pipeline on their way to rows. The id of the schema, the operation and the row before an update are in the
 //! envelope; the record's key is made of the payload, so the row's key is read there too.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::attached::MessageField;
 use super::encoder::{Failed, Hand, RowEncoder, all_read, broken};
 use super::error::Problem;
 use super::program::RowProgram;
-use super::{Outcome, Record, Stats};
-use crate::avro::Kind;
+use super::{Outcome, Reason, Record, Stats};
 use crate::avro::datum::Cursor;
+use crate::avro::{Kind, WriterSchema, json};
+use crate::csv::Row;
 use crate::envelope::{Action, Cipher, CipherError, KEY_BYTES, Parcel};
-use crate::ids::SchemaKey;
+use crate::ids::{SchemaId, SchemaKey};
 use crate::plan::Plan;
 
 /// A buffer beyond this is given back.
 const BUFFER_KEEP_BYTES: usize = 1 << 20;
+
+/// Bytes of a timestamp in a row, at least.
+const TIMESTAMP_ROOM: usize = 64;
 
 /// What messages are opened with, reused from record to record.
 #[derive(Debug, Default)]
@@ -76,11 +86,43 @@ impl RowEncoder {
             Ok(payloads) => payloads,
             Err(needed) => return Ok(needed),
         };
+        self.begin(record)?;
+        if let Some(needed) = self.attach_message(&parcel)? {
+            return Ok(needed);
+        }
         let outcome = self.write_yelp(parcel.action, &payloads, record, stats)?;
         stats.schemas_of_row(ids);
-        stats.name(parcel.schema, &self.name(parcel.schema));
+        if let Some(name) = self.names.get(&parcel.schema) {
+            stats.name(parcel.schema, name);
+        }
         out.extend_from_slice(self.written());
         Ok(outcome)
+    }
+
+    /// Puts what the message says of itself where the columns that are asked for take it from; or what is needed first.
+    fn attach_message(&mut self, parcel: &Parcel<'_>) -> Result<Option<Outcome>, Failed> {
+        if self.hand.places.have_message(MessageField::Meta) {
+            let mut names = parcel.attributes().map(|(id, _)| attribute_schema(id));
+            if let Some(needed) = names.find(|name| !self.schemas.contains_key(name)) {
+                return Ok(Some(Outcome::NeedSchema(needed)));
+            }
+        }
+        let schemas = &self.schemas;
+        let mut scratch = Row::new("\0");
+        let filled = self.hand.places.fill_message(|field, place, json| {
+            match field {
+                MessageField::Uuid => place.write_text(&Uuid::from_bytes(parcel.uuid).to_string()),
+                MessageField::Type => place.write_text(parcel.action.word()),
+                MessageField::Timestamp => {
+                    place.row.reserve(TIMESTAMP_ROOM);
+                    place.row.timestamp(i64::from(parcel.seconds) * 1_000_000)?;
+                }
+                MessageField::Meta => write_attributes(parcel, schemas, &mut scratch, json)?,
+            }
+            Ok(())
+        });
+        filled.or_else(|(column, reason)| self.leave_out(column, reason))?;
+        Ok(None)
     }
 
     /// Schema and payload of a message by itself, for a record that has no row.
@@ -137,10 +179,8 @@ impl RowEncoder {
     /// The initialization vector: the attribute whose schema is 16 bytes and nothing else.
     fn vector(&self, parcel: &Parcel<'_>) -> Result<Result<[u8; KEY_BYTES], Outcome>, Failed> {
         for (id, datum) in parcel.attributes() {
-            let (Ok(id), Ok(vector)) = (u32::try_from(id), datum.try_into()) else {
-                continue;
-            };
-            let name = SchemaKey::Schematizer(id).into();
+            let Ok(vector) = datum.try_into() else { continue };
+            let name = attribute_schema(id);
             let Some(schema) = self.schemas.get(&name) else {
                 return Ok(Err(Outcome::NeedSchema(name)));
             };
@@ -150,6 +190,32 @@ impl RowEncoder {
         }
         Err(bad_cipher(CipherError::NoVector))
     }
+}
+
+/// The name of an attribute's schema.
+fn attribute_schema(id: i32) -> SchemaId {
+    SchemaKey::Schematizer(id.cast_unsigned()).into()
+}
+
+/// Writes the attributes of a message as JSON; nothing where there are none.
+fn write_attributes(
+    parcel: &Parcel<'_>,
+    schemas: &HashMap<SchemaId, Arc<WriterSchema>>,
+    scratch: &mut Row,
+    json: &mut Vec<u8>,
+) -> Result<(), Reason> {
+    for (id, datum) in parcel.attributes() {
+        json.extend_from_slice(if json.is_empty() { b"[" } else { b"," });
+        json.extend_from_slice(format!("{{\"schema_id\":{id},\"payload\":").as_bytes());
+        if let Some(schema) = schemas.get(&attribute_schema(id)) {
+            json::write(schema, schema.root(), &mut Cursor::new(datum), scratch, json)?;
+        }
+        json.push(b'}');
+    }
+    if !json.is_empty() {
+        json.push(b']');
+    }
+    Ok(())
 }
 
 fn give_back(buffers: [&mut Vec<u8>; 3]) {

@@ -152,6 +152,7 @@ impl Lineage {
         let record = Record {
             offset: Offset(line.offset),
             timestamp_ms: line.timestamp_ms,
+            headers: None,
             key: line.key.as_deref(),
             value: line.value.as_deref(),
         };

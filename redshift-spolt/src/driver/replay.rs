@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use super::load::{connecting, has_set_aside, look};
 use super::table::Table;
 use super::{Shared, load};
+use crate::load::aside;
 use crate::load::machine::Outcome;
 use crate::load::mode::Mode;
 use crate::load::replay::{self, Encoded, Fate, Kept, Place, Rows, Tried};
@@ -62,7 +63,7 @@ pub async fn kept(
         Vec::new()
     };
     let name = table.target.own().set_aside(&table.target.state_schema).sql();
-    let sql = replay::read(&name, &keys, only_open, after, PARTS);
+    let sql = replay::read(&name, (&keys, aside::keeps_headers(&columns)), only_open, after, PARTS);
     let answer = session.run(&sql).await;
     replay::parse(&answer.map_err(|failure| connecting(&failure).context("read the records set aside"))?)
 }

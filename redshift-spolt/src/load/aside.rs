@@ -18,7 +18,7 @@ use common::claim::{Claim, Dialect};
 use common::failure::Failure;
 use common::manifest::Entry;
 use common::plan::{Plan, PlanId};
-use common::row::ASIDE_COLUMNS;
+use common::row::{ASIDE_HEADERS, aside_columns};
 use common::table::ColumnType;
 
 use super::evolve::{self, Present, Wanted};
@@ -56,6 +56,8 @@ pub struct AsideKey {
     pub dialect: Dialect,
     /// Region of their bucket.
     pub region: String,
+    /// Whether the lines have headers.
+    pub headers: bool,
 }
 
 impl AsideGroup {
@@ -84,6 +86,7 @@ pub fn groups(runs: &[Run]) -> Vec<AsideGroup> {
             plan: claim.plan.clone(),
             dialect,
             region: object.region,
+            headers: claim.aside.as_ref().is_some_and(|aside| aside.headers),
         };
         groups.entry(key).or_default().push(Arc::clone(claim));
     }
@@ -117,11 +120,24 @@ pub fn key_columns(plan: &Plan) -> Vec<Wanted> {
     plan.key_columns().iter().map(column).collect()
 }
 
-/// All columns of the table, with the key columns of a plan.
+/// Whether any of these groups has headers.
 #[must_use]
-pub fn columns(keys: &[Wanted]) -> Vec<Wanted> {
+pub fn any_headers(groups: &[AsideGroup]) -> bool {
+    groups.iter().any(|group| group.key.headers)
+}
+
+/// Whether the table has a column for headers.
+#[must_use]
+pub fn keeps_headers(present: &[Present]) -> bool {
+    let is_headers = |column: &Present| column.name == ASIDE_HEADERS[0].name;
+    present.iter().any(is_headers)
+}
+
+/// All columns of the table, with those of headers if there are any, and the key columns of a plan.
+#[must_use]
+pub fn columns(keys: &[Wanted], headers: bool) -> Vec<Wanted> {
     let text = |bytes| ColumnType::Varchar { limit: Some(bytes) };
-    let own = ASIDE_COLUMNS.iter().map(|column| (column.name, column.ty));
+    let own = aside_columns(headers).map(|column| (column.name, column.ty));
     let fate = [(LOAD_ID, text(64)), (CHANGED_AT, ColumnType::Timestamp)];
     let wanted = |(name, ty): (&str, ColumnType)| Wanted {
         name: name.to_owned(),
@@ -135,10 +151,8 @@ pub fn columns(keys: &[Wanted]) -> Vec<Wanted> {
 
 /// Creates the stage.
 #[must_use]
-pub fn create_stage(keys: &[Wanted]) -> String {
-    let own = ASIDE_COLUMNS
-        .iter()
-        .map(|column| format!("{} {}", identifier(column.name), column.ty));
+pub fn create_stage(keys: &[Wanted], headers: bool) -> String {
+    let own = aside_columns(headers).map(|column| format!("{} {}", identifier(column.name), column.ty));
     let keys = keys
         .iter()
         .map(|key| format!("{} {}", identifier(&key.name), evolve::staged(key)));
@@ -152,8 +166,8 @@ pub fn create_stage(keys: &[Wanted]) -> String {
 
 /// The columns that a group's lines have, in order.
 #[must_use]
-pub fn line_columns(plan: Option<&Plan>) -> Vec<String> {
-    let own = ASIDE_COLUMNS.iter().map(|column| column.name.to_owned());
+pub fn line_columns(plan: Option<&Plan>, headers: bool) -> Vec<String> {
+    let own = aside_columns(headers).map(|column| column.name.to_owned());
     let keys = plan.map_or_else(Vec::new, key_columns);
     own.chain(keys.into_iter().map(|key| key.name)).collect()
 }
@@ -184,8 +198,8 @@ pub fn trim(runs: &[Run]) -> Option<String> {
 ///
 /// # Errors
 /// When the load's id cannot be written as a literal.
-pub fn keep(table: &str, keys: &[Wanted], load_id: &str, now_ms: i64) -> Result<String, Failure> {
-    let names: Vec<String> = ASIDE_COLUMNS.iter().map(|column| identifier(column.name)).collect();
+pub fn keep(table: &str, (keys, headers): (&[Wanted], bool), load_id: &str, now_ms: i64) -> Result<String, Failure> {
+    let names: Vec<String> = aside_columns(headers).map(|column| identifier(column.name)).collect();
     let key_names = keys.iter().map(|key| identifier(&key.name));
     let targets: Vec<String> = names
         .iter()

@@ -12,7 +12,7 @@ use common::claim::{Claim, Decoder, Dialect, Kind, Object};
 use common::failure::Failure;
 use common::ids::{Incarnation, Lineage, Offset, Partition, SchemaId};
 use common::plan::Plan;
-use common::row::{EncodeError, Outcome, Record, RowEncoder, Settings, Stats};
+use common::row::{ASIDE_HEADERS, EncodeError, Outcome, Record, RowEncoder, Settings, Stats};
 use runtime::port::Answer;
 
 use super::aside::STATUS;
@@ -53,6 +53,8 @@ pub struct Kept {
     pub key: Option<Vec<u8>>,
     /// Its value.
     pub value: Option<Vec<u8>>,
+    /// Its headers, where the topic asked for them.
+    pub headers: Option<Vec<u8>>,
     /// Whether the table knows its key, so that later changes of the key were noticed.
     pub key_known: bool,
 }
@@ -151,6 +153,7 @@ fn attempt(
             timestamp_ms: kept.timestamp_ms,
             key: kept.key.as_deref(),
             value: kept.value.as_deref(),
+            headers: kept.headers.as_deref(),
         };
         done.fates
             .push(match encoder.encode(&record, &mut done.rows, &mut done.stats) {
@@ -342,15 +345,26 @@ fn same_place(a: &str, b: &str) -> String {
 }
 
 /// The statement that reads records set aside, with these key columns; its answer goes to [`parse`]. Those of a later place than `after`
-/// come, at most `limit` parts of them.
+/// come, at most `limit` parts of them. `headers` says whether the table keeps those.
 #[must_use]
-pub fn read(aside: &str, keys: &[String], only_open: bool, after: Option<Place>, limit: usize) -> String {
+pub fn read(
+    aside: &str,
+    (keys, headers): (&[String], bool),
+    only_open: bool,
+    after: Option<Place>,
+    limit: usize,
+) -> String {
     let known = keys
         .iter()
         .map(|key| format!("{} IS NOT NULL", identifier(key)))
         .collect::<Vec<_>>()
         .join(" AND ");
     let known = if known.is_empty() { "1 = 0".to_owned() } else { known };
+    let headers = if headers {
+        ASIDE_HEADERS.map(|column| identifier(column.name)).join(", ")
+    } else {
+        "NULL, NULL".to_owned()
+    };
     let mut conditions = Vec::new();
     if only_open {
         conditions.push(format!("{} = 'open'", identifier(STATUS)));
@@ -372,7 +386,7 @@ pub fn read(aside: &str, keys: &[String], only_open: bool, after: Option<Place>,
     };
     format!(
         "SELECT \"_kafka_incarnation\", \"_kafka_partition\", \"_kafka_offset\", \"_kafka_timestamp\", \"_kafka_reason\", \"_kafka_column\", \"_kafka_error\", \
-         {}, \"_kafka_key_bytes\", \"_kafka_key\", \"_kafka_value_bytes\", \"_kafka_value\", CASE WHEN {known} THEN 1 ELSE 0 END\nFROM {aside}{condition}\n\
+         {}, \"_kafka_key_bytes\", \"_kafka_key\", \"_kafka_value_bytes\", \"_kafka_value\", CASE WHEN {known} THEN 1 ELSE 0 END, {headers}\nFROM {aside}{condition}\n\
          ORDER BY \"_kafka_incarnation\", \"_kafka_partition\", \"_kafka_offset\", \"_kafka_part\"\nLIMIT {limit}",
         identifier(STATUS)
     )
@@ -384,7 +398,7 @@ pub fn read(aside: &str, keys: &[String], only_open: bool, after: Option<Place>,
 /// When a row is malformed.
 pub fn parse(answer: &Answer) -> Result<Vec<Kept>, Failure> {
     let mut all: Vec<Kept> = Vec::new();
-    let mut lengths: Vec<(Option<usize>, Option<usize>)> = Vec::new();
+    let mut lengths: Vec<[Option<usize>; 3]> = Vec::new();
     for row in &answer.rows {
         let text = |index: usize| row.get(index).and_then(Option::as_deref);
         let malformed = || Failure::halt(format!("a row of the records set aside is malformed: `{row:?}`"));
@@ -395,7 +409,7 @@ pub fn parse(answer: &Answer) -> Result<Vec<Kept>, Failure> {
             offset: Offset(number(2).ok_or_else(malformed)?),
         };
         let length = |index: usize| number(index).and_then(|length| usize::try_from(length).ok());
-        let (of_key, of_value) = (length(8), length(10));
+        let [of_key, of_value, of_headers] = [8, 10, 13].map(length);
         // Two values of one record that were replaced are two.
         if all
             .last()
@@ -411,19 +425,21 @@ pub fn parse(answer: &Answer) -> Result<Vec<Kept>, Failure> {
                 status: owned(7),
                 key: of_key.map(|_| Vec::new()),
                 value: of_value.map(|_| Vec::new()),
+                headers: of_headers.map(|_| Vec::new()),
                 key_known: number(12) == Some(1),
             });
-            lengths.push((of_key, of_value));
+            lengths.push([of_key, of_value, of_headers]);
         }
         let Some(kept) = all.last_mut() else { continue };
-        for (bytes, index) in [(&mut kept.key, 9), (&mut kept.value, 11)] {
+        for (bytes, index) in [(&mut kept.key, 9), (&mut kept.value, 11), (&mut kept.headers, 14)] {
             if let (Some(bytes), Some(digits)) = (bytes, text(index)) {
                 bytes.extend(unhex(digits).ok_or_else(malformed)?);
             }
         }
     }
-    let whole = |kept: &Kept, (key, value): (Option<usize>, Option<usize>)| {
-        kept.key.as_ref().map(Vec::len) == key && kept.value.as_ref().map(Vec::len) == value
+    let whole = |kept: &Kept, lengths| {
+        let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(Vec::len);
+        [&kept.key, &kept.value, &kept.headers].map(length) == lengths
     };
     let mut lengths = lengths.into_iter();
     all.retain(|kept| lengths.next().is_some_and(|length| whole(kept, length)));

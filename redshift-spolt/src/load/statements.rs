@@ -505,11 +505,12 @@ fn set_aside(
     if groups.is_empty() {
         return Ok(aside::has_keys(facts.aside, &keys).then_some(table));
     }
-    let columns = aside::columns(&keys);
+    let headers = aside::any_headers(groups);
+    let columns = aside::columns(&keys, headers);
     let evolution = evolve::compare_all(facts.aside, &columns)?;
     let create = create_table(&table, columns.iter().map(|column| (column.name.as_str(), column.ty)));
     shape_own(before, out, &name, facts.aside, (&evolution, create))?;
-    out.add(Purpose::CreateStage, aside::create_stage(&keys), Expect::Done);
+    out.add(Purpose::CreateStage, aside::create_stage(&keys, headers), Expect::Done);
     for (index, group) in groups.iter().enumerate() {
         let sql = copy_aside(facts, facts.load.groups.len() + index, group)?;
         out.add(Purpose::Copy, sql, Expect::Done);
@@ -519,7 +520,7 @@ fn set_aside(
     if let Some(sql) = aside::trim(&facts.load.runs) {
         out.add(Purpose::TrimAside, sql, Expect::Done);
     }
-    let sql = aside::keep(&table, &keys, facts.load_id, facts.now_ms)?;
+    let sql = aside::keep(&table, (&keys, headers), facts.load_id, facts.now_ms)?;
     out.add(Purpose::SetAside, sql, Expect::Done);
     let drop = format!("DROP TABLE {}", identifier(aside::STAGE));
     out.add(Purpose::DropStage, drop, Expect::Done);
@@ -528,7 +529,7 @@ fn set_aside(
 
 fn copy_aside(facts: &Facts<'_>, manifest: usize, group: &AsideGroup) -> Result<String, Failure> {
     let plan = group.key.plan.as_ref().map(|id| plan_of(facts, id)).transpose()?;
-    let columns = aside::line_columns(plan);
+    let columns = aside::line_columns(plan, group.key.headers);
     let (dialect, region) = (&group.key.dialect, group.key.region.as_str());
     copy(facts, manifest, (aside::STAGE, &columns), dialect, region)
 }

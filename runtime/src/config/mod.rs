@@ -32,8 +32,8 @@ mod units;
 
 pub use problem::{ConfigError, Problem};
 pub use topics::{
-    DdlSetting, DistSetting, EnvelopeSetting, FormatSetting, HasHeads, KeySetting, Metadata, Mode, TableSettings,
-    TombstoneSetting, TopicPattern, TopicRules, TopicSelection, TopicSettings,
+    DdlSetting, DistSetting, EnvelopeSetting, FormatSetting, HeaderUse, HeaderUses, KeySetting, Metadata, Mode,
+    TableSettings, TombstoneSetting, TopicPattern, TopicRules, TopicSelection, TopicSettings,
 };
 pub use units::Size;
 

@@ -69,7 +69,11 @@ impl TopicSettings {
     fn column_rules(&self) -> ColumnRules {
         let of_source = self.metadata.iter().filter_map(|metadata| match metadata {
             Metadata::Source(field) => Some(field.clone()),
-            Metadata::Timestamp | Metadata::Operation => None,
+            _ => None,
+        });
+        let of_message = self.metadata.iter().filter_map(|metadata| match metadata {
+            Metadata::Message(field) => Some(*field),
+            _ => None,
         });
         ColumnRules {
             exclude: self.exclude_fields.clone(),
@@ -77,6 +81,8 @@ impl TopicSettings {
             types: self.types.clone(),
             type_changes: self.type_changes,
             source_fields: of_source.collect(),
+            headers: self.metadata.contains(&Metadata::Headers),
+            message_fields: of_message.collect(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use common::json::{Declared, Undeclared};
-use common::row::{BadValue, SchemaIds, TypeChanges};
+use common::row::{BadValue, MessageField, SchemaIds, TypeChanges};
 use common::table::ColumnType;
 use regex::Regex;
 
@@ -261,6 +261,10 @@ pub enum Metadata {
     Operation,
     /// A field of a Debezium change's source block.
     Source(String),
+    /// Its headers.
+    Headers,
+    /// What a message of Yelp's pipeline says beside its payload.
+    Message(MessageField),
 }
 
 /// Whether the loader changes tables.
@@ -301,8 +305,25 @@ pub struct TableSettings {
     pub encode: BTreeMap<String, String>,
 }
 
-/// Whether a topic has schema ids in headers, and if so, whether the place of a message follows them.
-pub type HasHeads = Box<dyn Fn(&str) -> Option<bool> + Send>;
+/// What is read of the headers of a topic's records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HeaderUse {
+    /// Whether they hold schema ids, and if so, whether the place of a message follows those.
+    pub schema_ids: Option<bool>,
+    /// Whether all of them are a column.
+    pub column: bool,
+}
+
+impl HeaderUse {
+    /// Nothing: headers need not be looked at.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self == HeaderUse::default()
+    }
+}
+
+/// What is read of the headers of a topic's records, by its name.
+pub type HeaderUses = Box<dyn Fn(&str) -> HeaderUse + Send>;
 
 /// Settings of all topics: the first entry that matches holds, else the defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -321,15 +342,17 @@ impl TopicRules {
         entry.map_or(&self.defaults, |(_, settings)| settings).clone()
     }
 
-    /// Which topics have schema ids in headers, as the fetch client asks; and whether the place of a message follows the id there.
+    /// What is read of the headers of topics, as the fetch client asks.
     #[must_use]
-    pub fn has_heads(&self) -> HasHeads {
+    pub fn header_uses(&self) -> HeaderUses {
         let rules = self.clone();
         Box::new(move |topic| {
             let settings = rules.for_topic(topic);
-            settings
-                .has_heads()
-                .then_some(settings.format == FormatSetting::Protobuf)
+            let indexes = settings.format == FormatSetting::Protobuf;
+            HeaderUse {
+                schema_ids: settings.has_heads().then_some(indexes),
+                column: settings.metadata.contains(&Metadata::Headers),
+            }
         })
     }
 }

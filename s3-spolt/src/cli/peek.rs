@@ -30,6 +30,7 @@ struct Kept {
     timestamp_ms: i64,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
+    headers: Option<Vec<u8>>,
 }
 
 impl Kept {
@@ -40,6 +41,7 @@ impl Kept {
             timestamp_ms: self.timestamp_ms,
             key,
             value,
+            headers: self.headers.as_deref(),
         }
     }
 }
@@ -55,7 +57,7 @@ pub async fn peek(
 ) -> Result<(), Failure> {
     let kafka = Kafka::new(&config.kafka, &own.group_id, &Readiness::default())?;
     let registry = registry::configured(config.registry.as_ref())?;
-    let mut fetcher = KafkaFetcher::new(&kafka, 1 << 20, Ends::default(), config.topics.has_heads())?;
+    let mut fetcher = KafkaFetcher::new(&kafka, 1 << 20, Ends::default(), config.topics.header_uses())?;
     fetcher.start(topic, partition, offset)?;
     let name = topic.to_owned();
     let kept = tokio::task::spawn_blocking(move || fetch(&mut fetcher, count))
@@ -91,6 +93,7 @@ fn fetch(fetcher: &mut KafkaFetcher, count: usize) -> Result<Vec<Kept>, Failure>
                     timestamp_ms: record.timestamp_ms,
                     key: framed(heads.key, record.key),
                     value: framed(heads.value, record.value),
+                    headers: record.headers.map(<[u8]>::to_vec),
                 });
             }
             Fetched::Lost { failure, .. } => lost = Some(failure),

@@ -60,6 +60,8 @@ pub struct Chunk {
     entries: Vec<Entry>,
     /// The records that have heads, in order.
     headed: Vec<Headed>,
+    /// How long the headers of each record are, behind its value; empty where they are not asked for.
+    headers: Vec<u32>,
 }
 
 impl Chunk {
@@ -73,6 +75,7 @@ impl Chunk {
             bytes: Vec::new(),
             entries: Vec::new(),
             headed: Vec::new(),
+            headers: Vec::new(),
         }
     }
 
@@ -98,6 +101,10 @@ impl Chunk {
         };
         let key = part(heads.key, record.key);
         let value = part(heads.value, record.value);
+        if let Some(headers) = record.headers {
+            self.bytes.extend_from_slice(headers);
+            self.headers.push(headers.len() as u32);
+        }
         self.entries.push(Entry {
             offset: record.offset.0,
             timestamp_ms: record.timestamp_ms,
@@ -123,7 +130,8 @@ impl Chunk {
         self.held.set(
             self.bytes.capacity()
                 + self.entries.capacity() * size_of::<Entry>()
-                + self.headed.capacity() * size_of::<Headed>(),
+                + self.headed.capacity() * size_of::<Headed>()
+                + self.headers.capacity() * size_of::<u32>(),
         );
     }
 
@@ -150,9 +158,10 @@ impl Chunk {
     /// The records, from the `skip`-th on, each with its index.
     pub fn records(&self, skip: usize) -> impl Iterator<Item = (usize, Record<'_>)> {
         let length = |length: u32| if length == NULL { 0 } else { length as usize };
-        let mut at: usize = self.entries[..skip]
-            .iter()
-            .map(|entry| length(entry.key) + length(entry.value))
+        let of_headers = |index: usize| self.headers.get(index).map(|&bytes| bytes as usize);
+        let skipped = self.entries[..skip].iter().enumerate();
+        let mut at: usize = skipped
+            .map(|(index, entry)| length(entry.key) + length(entry.value) + of_headers(index).unwrap_or(0))
             .sum();
         self.entries.iter().enumerate().skip(skip).map(move |(index, entry)| {
             let mut part = |length: u32| {
@@ -165,6 +174,11 @@ impl Chunk {
             };
             let key = part(entry.key);
             let value = part(entry.value);
+            let headers = of_headers(index).map(|bytes| {
+                let from = at;
+                at += bytes;
+                &self.bytes[from..at]
+            });
             (
                 index,
                 Record {
@@ -172,6 +186,7 @@ impl Chunk {
                     timestamp_ms: entry.timestamp_ms,
                     key,
                     value,
+                    headers,
                 },
             )
         })
@@ -200,6 +215,7 @@ mod tests {
                 timestamp_ms: offset * 10,
                 key,
                 value,
+                headers: None,
             };
             chunk.push(&record, Heads::default());
         }
@@ -217,6 +233,34 @@ mod tests {
     }
 
     #[test]
+    fn headers_come_out_with_their_record() {
+        let memory = Memory::new(Budget::of(1 << 20));
+        let mut chunk = Chunk::new(SlotId(0), 1, memory.reserve());
+        let records: [(&[u8], Option<&[u8]>); 3] = [(b"one", Some(b"v")), (b"", None), (b"three", Some(b""))];
+        for (index, (headers, value)) in records.into_iter().enumerate() {
+            let record = Record {
+                offset: Offset(index as i64),
+                timestamp_ms: 0,
+                key: Some(b"k"),
+                value,
+                headers: Some(headers),
+            };
+            chunk.push(&record, Heads::default());
+        }
+        for skip in 0..=records.len() {
+            let read: Vec<_> = chunk
+                .records(skip)
+                .map(|(_, record)| (record.headers, record.value))
+                .collect();
+            let pushed: Vec<_> = records[skip..]
+                .iter()
+                .map(|(headers, value)| (Some(*headers), *value))
+                .collect();
+            assert_eq!(read, pushed);
+        }
+    }
+
+    #[test]
     fn heads_stand_before_key_and_value_and_are_no_part_of_the_record_as_it_was_read() {
         let memory = Memory::new(Budget::of(1 << 20));
         let mut chunk = Chunk::new(SlotId(0), 1, memory.reserve());
@@ -225,6 +269,7 @@ mod tests {
             timestamp_ms: 0,
             key: Some(&b"k"[..]),
             value,
+            headers: None,
         };
         let (plain, headed, null) = (record(1, Some(&b"v"[..])), record(2, Some(&b""[..])), record(3, None));
         let heads = Heads { key: b"", value: b"hh" };

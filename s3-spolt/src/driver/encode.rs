@@ -578,6 +578,7 @@ impl Open {
         let aside = (lines > 0).then(|| {
             let sha256: [u8; 32] = Sha256::digest(&aside).into();
             claim.aside = Some(Aside {
+                headers: self.encoder.keeps_headers(),
                 lines,
                 bytes: aside.len() as u64,
                 sha256: hex(&sha256),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::avro::frame;
 use common::failure::Failure;
 use common::ids::{Offset, Partition};
-use common::row::Record;
+use common::row::{Record, headers};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -16,7 +16,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::statistics::Statistics;
 use rdkafka::util::Timeout;
 use rdkafka::{Offset as At, TopicPartitionList};
-use runtime::config::HasHeads;
+use runtime::config::{HeaderUse, HeaderUses};
 use runtime::kafka::{Kafka, KafkaContext};
 
 use super::chunk::Heads;
@@ -61,35 +61,44 @@ pub struct KafkaFetcher {
     kafka: Kafka,
     queue_bytes: u64,
     ends: Ends,
-    has_heads: HasHeads,
-    /// The topics among those that were started whose headers name schemas. librdkafka reads the headers of a record when they are asked
+    header_uses: HeaderUses,
+    /// The topics among those that were started whose headers are read. librdkafka reads the headers of a record when they are asked
     /// for, each into memory of its own, so nobody else's are.
-    headed: HashMap<String, bool>,
+    headed: HashMap<String, HeaderUse>,
+    /// The headers of the present record.
+    headers: Vec<u8>,
 }
 
 impl KafkaFetcher {
-    /// Creates the client; `queue_bytes` bounds what librdkafka fetches ahead, `has_heads` says which topics have schema ids in headers.
+    /// Creates the client; `queue_bytes` bounds what librdkafka fetches ahead, `header_uses` says what is read of the headers of a topic.
     ///
     /// # Errors
     /// When librdkafka refuses a property, or a secret cannot be read.
-    pub fn new(kafka: &Kafka, queue_bytes: u64, ends: Ends, has_heads: HasHeads) -> Result<KafkaFetcher, Failure> {
+    pub fn new(kafka: &Kafka, queue_bytes: u64, ends: Ends, header_uses: HeaderUses) -> Result<KafkaFetcher, Failure> {
         let consumer = consumer(kafka, queue_bytes, ends.clone())?;
         Ok(KafkaFetcher {
             consumer,
             kafka: kafka.clone(),
             queue_bytes,
             ends,
-            has_heads,
+            header_uses,
             headed: HashMap::new(),
+            headers: Vec::new(),
         })
     }
 }
 
-/// What the headers of a message say of its schemas. The last header of a name holds, as for Confluent's readers.
-fn heads<'a>(message: &'a BorrowedMessage<'_>, indexes: bool) -> Heads<'a> {
+/// What the headers of a message say of its schemas, and all of them as a block where they are a column. The last header of a name holds,
+/// as for Confluent's readers.
+fn read_headers<'a>(message: &'a BorrowedMessage<'_>, wanted: HeaderUse, block: &mut Vec<u8>) -> Heads<'a> {
     let mut heads = Heads::default();
+    block.clear();
     let Some(headers) = message.headers() else { return heads };
     for header in headers.iter() {
+        if wanted.column {
+            headers::push(block, header.key, header.value);
+        }
+        let Some(indexes) = wanted.schema_ids else { continue };
         let head = || frame::head(header.value.unwrap_or_default(), indexes);
         match header.key {
             frame::VALUE_HEADER => heads.value = head(),
@@ -123,8 +132,9 @@ fn list(topic: &str, partition: Partition) -> TopicPartitionList {
 
 impl Fetcher for KafkaFetcher {
     fn start(&mut self, topic: &str, partition: Partition, from: Offset) -> Result<(), Failure> {
-        if let Some(indexes) = (self.has_heads)(topic) {
-            self.headed.insert(topic.to_owned(), indexes);
+        let headers = (self.header_uses)(topic);
+        if !headers.is_none() {
+            self.headed.insert(topic.to_owned(), headers);
         }
         let failed = |error: KafkaError| {
             Failure::retry(format!("assign the partition to the fetch client: {error}"))
@@ -176,8 +186,12 @@ impl Fetcher for KafkaFetcher {
                 let headed = if self.headed.is_empty() {
                     None
                 } else {
-                    self.headed.get(message.topic())
+                    self.headed.get(message.topic()).copied()
                 };
+                let heads = headed.map_or_else(Heads::default, |wanted| {
+                    read_headers(&message, wanted, &mut self.headers)
+                });
+                let column = headed.is_some_and(|wanted| wanted.column);
                 sink(Fetched::Record {
                     topic: message.topic(),
                     partition: Partition(message.partition()),
@@ -186,8 +200,9 @@ impl Fetcher for KafkaFetcher {
                         timestamp_ms: message.timestamp().to_millis().unwrap_or(-1),
                         key: message.key(),
                         value: message.payload(),
+                        headers: column.then_some(self.headers.as_slice()),
                     },
-                    heads: headed.map_or_else(Heads::default, |indexes| heads(&message, *indexes)),
+                    heads,
                 });
                 true
             }

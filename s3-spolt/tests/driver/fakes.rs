@@ -386,6 +386,7 @@ impl Fetcher for MemoryFetcher {
                 let record = Record {
                     offset: Offset(offset),
                     timestamp_ms: offset,
+                    headers: None,
                     key: key.as_deref(),
                     value: value.as_deref(),
                 };

@@ -119,6 +119,7 @@ impl Fetcher for FakeFetcher {
                 record: row::Record {
                     offset: record.offset,
                     timestamp_ms: record.timestamp_ms,
+                    headers: None,
                     key: record.key.as_deref(),
                     value: record.value.as_deref(),
                 },

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use common::ids::{Offset, Partition};
-use runtime::config::KafkaConfig;
+use runtime::config::{HeaderUse, KafkaConfig};
 use runtime::kafka::Kafka;
 use runtime::readiness::Readiness;
 use s3_spolt::driver::fetch::{Fetched, Fetcher};
@@ -41,7 +41,7 @@ async fn a_partition_that_stops_while_it_is_paused_is_fetched_when_it_starts_aga
         properties: BTreeMap::new(),
     };
     let kafka = Kafka::new(&config, "paused", &Readiness::new()).unwrap();
-    let mut fetcher = KafkaFetcher::new(&kafka, 1 << 20, Ends::default(), Box::new(|_| None)).unwrap();
+    let mut fetcher = KafkaFetcher::new(&kafka, 1 << 20, Ends::default(), Box::new(|_| HeaderUse::default())).unwrap();
     fetcher.start(&topic, Partition(0), Offset(0)).unwrap();
     assert_eq!(fetched(&mut fetcher, changes.len())[0], 0);
     fetcher.pause(&topic, Partition(0), true);

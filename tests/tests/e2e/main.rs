@@ -10,6 +10,7 @@ mod debezium;
 mod evolve;
 mod faults;
 mod fetch;
+mod metadata;
 mod modes;
 mod operator;
 mod order;

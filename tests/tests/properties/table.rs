@@ -78,6 +78,7 @@ impl Table {
             let record = Record {
                 offset: Offset(i64::try_from(offset).unwrap()),
                 timestamp_ms: 1,
+                headers: None,
                 key: None,
                 value: Some(&framed),
             };

@@ -19,6 +19,12 @@ impl RowEncoder {
         self.keep(record, error, OPEN, out)
     }
 
+    /// Whether these lines have the records' headers.
+    #[must_use]
+    pub fn keeps_headers(&self) -> bool {
+        self.settings.column_rules.headers
+    }
+
     fn keep(&mut self, record: &Record<'_>, error: &EncodeError, status: &'static str, out: &mut Vec<u8>) -> u64 {
         let columns = self.plan.as_deref().map_or(0, |plan| plan.key_columns().len());
         let keys = self.key_of(record);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use common::row::TypeChanges;
+use common::row::{MessageField, TypeChanges};
 use common::table::{ColumnType, RESERVED_PREFIX};
 use toml::Value;
 
@@ -72,28 +72,41 @@ pub(super) fn type_changes(section: &Section<'_>, inherited: TypeChanges) -> Typ
     choice_from(section, "type_changes", &choices, inherited)
 }
 
+fn metadata_named(name: &str) -> Option<Metadata> {
+    match (name, name.split_once('.')) {
+        ("timestamp", _) => Some(Metadata::Timestamp),
+        ("operation", _) => Some(Metadata::Operation),
+        ("headers", _) => Some(Metadata::Headers),
+        (_, Some(("source", field))) if !field.is_empty() => Some(Metadata::Source(field.to_owned())),
+        (_, Some(("message", word))) => {
+            let found = MessageField::ALL.iter().find(|(name, _)| *name == word);
+            found.map(|(_, field)| Metadata::Message(*field))
+        }
+        _ => None,
+    }
+}
+
 /// What rows say of their records.
 pub(super) fn metadata(section: &Section<'_>, envelope: EnvelopeSetting, inherited: &[Metadata]) -> Vec<Metadata> {
-    const HINT: &str =
-        "write \"timestamp\", \"operation\", or \"source.lsn\" and other fields of a Debezium change's `source`";
+    const HINT: &str = "write \"timestamp\", \"operation\", \"headers\", \"source.lsn\" and other fields of a Debezium change's `source`, or \
+                        \"message.uuid\", \"message.type\", \"message.timestamp\", \"message.meta\" of Yelp's pipeline";
     if !section.has("metadata") {
         return inherited.to_vec();
     }
     let written: Vec<String> = section.or("metadata", Vec::new());
     let mut metadata = Vec::new();
     for name in written {
-        let found = match (name.as_str(), name.strip_prefix("source.")) {
-            ("timestamp", _) => Metadata::Timestamp,
-            ("operation", _) => Metadata::Operation,
-            (_, Some(field)) if !field.is_empty() => Metadata::Source(field.to_owned()),
-            _ => {
-                section.wrong("metadata", format!("`{name}` is nothing that a row can say"), HINT);
-                continue;
-            }
+        let Some(found) = metadata_named(&name) else {
+            section.wrong("metadata", format!("`{name}` is nothing that a row can say"), HINT);
+            continue;
         };
         if matches!(found, Metadata::Source(_)) && envelope != EnvelopeSetting::Debezium {
             let message = format!("`{name}`: only a Debezium envelope has a `source`");
             section.wrong("metadata", message, "leave it out, or write envelope = \"debezium\"");
+        }
+        if matches!(found, Metadata::Message(_)) && envelope != EnvelopeSetting::Yelp {
+            let message = format!("`{name}`: only an envelope of Yelp's pipeline says that");
+            section.wrong("metadata", message, "leave it out, or write envelope = \"yelp\"");
         }
         if !metadata.contains(&found) {
             metadata.push(found);
