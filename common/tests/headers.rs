@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
 
-use std::sync::Arc;
+mod support;
 
 use apache_avro::types::Value;
 use apache_avro::{Schema, to_avro_datum};
 use common::avro::WriterSchema;
 use common::avro::frame;
-use common::ids::{Incarnation, Offset, Partition, SchemaId, SchemaKey};
-use common::row::{Outcome, Problem, Record, RowEncoder, SchemaIds, Settings, Stats};
+use common::ids::{SchemaId, SchemaKey};
+use common::row::{SchemaIds, Settings};
+use support::lineage::Lineage;
 
 const KEY: &str = r#"{"type":"record","name":"k","fields":[{"name":"id","type":"long"}]}"#;
 const VALUE: &str =
@@ -39,69 +40,26 @@ fn by_number(id: u32, datum: &[u8]) -> Vec<u8> {
     [&[0][..], &id.to_be_bytes(), datum].concat()
 }
 
-struct Lineage {
-    encoder: RowEncoder,
-    stats: Stats,
-    asked: Vec<SchemaId>,
-    offset: i64,
-}
-
-impl Lineage {
-    fn new(schema_ids: SchemaIds) -> Lineage {
-        let settings = Settings {
-            schema_ids,
-            ..Settings::default()
-        };
-        Lineage {
-            encoder: RowEncoder::new(Arc::new(settings), Incarnation(0), Partition(0), None),
-            stats: Stats::default(),
-            asked: Vec::new(),
-            offset: 0,
-        }
-    }
-
-    /// The row, without the columns before the data.
-    fn row(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<String, Problem> {
-        self.offset += 1;
-        let record = Record {
-            offset: Offset(self.offset),
-            timestamp_ms: 0,
-            headers: None,
-            key: Some(key),
-            value,
-        };
-        let mut out = Vec::new();
-        loop {
-            match self
-                .encoder
-                .encode(&record, &mut out, &mut self.stats)
-                .map_err(|error| error.problem)?
-            {
-                Outcome::NeedSchema(id) => {
-                    let is_key = id == SchemaKey::Guid([1; 16]).into() || id == SchemaId::confluent(1);
-                    let schema = WriterSchema::parse(if is_key { KEY } else { VALUE }).unwrap();
-                    self.asked.push(id.clone());
-                    self.encoder.add_schema(id, Arc::new(schema));
-                }
-                Outcome::PlanGrows(plan) => self.encoder.adopt(plan),
-                Outcome::Rows(1) => break,
-                other => panic!("{other:?}"),
-            }
-        }
-        let row = String::from_utf8(out).unwrap();
-        Ok(row.trim_end().splitn(8, ',').nth(7).unwrap().to_owned())
-    }
+fn lineage_of(schema_ids: SchemaIds) -> Lineage {
+    let settings = Settings {
+        schema_ids,
+        ..Settings::default()
+    };
+    Lineage::of(settings, |id| {
+        let is_key = *id == SchemaKey::Guid([1; 16]).into() || *id == SchemaId::confluent(1);
+        WriterSchema::parse(if is_key { KEY } else { VALUE }).unwrap()
+    })
 }
 
 #[test]
 fn guids_and_numbers_may_interleave_and_claims_name_both() {
-    let mut lineage = Lineage::new(SchemaIds::Header);
+    let mut lineage = lineage_of(SchemaIds::Header);
     for round in 0..3 {
-        let row = lineage.row(&by_guid(1, &key(7)), Some(&by_guid(2, &value(7, "a"))));
+        let row = lineage.row(Some(&by_guid(1, &key(7))), Some(&by_guid(2, &value(7, "a"))));
         assert_eq!(row.unwrap(), "7,\"a\"", "round {round}");
-        let row = lineage.row(&by_number(1, &key(8)), Some(&by_number(2, &value(8, "b"))));
+        let row = lineage.row(Some(&by_number(1, &key(8))), Some(&by_number(2, &value(8, "b"))));
         assert_eq!(row.unwrap(), "8,\"b\"", "round {round}");
-        let row = lineage.row(&by_guid(1, &key(9)), Some(&by_number(2, &value(9, "c"))));
+        let row = lineage.row(Some(&by_guid(1, &key(9))), Some(&by_number(2, &value(9, "c"))));
         assert_eq!(row.unwrap(), "9,\"c\"", "round {round}");
     }
     let names: Vec<String> = lineage.stats.schemas_seen().into_iter().map(|id| id.0).collect();
@@ -121,21 +79,21 @@ fn guids_and_numbers_may_interleave_and_claims_name_both() {
 
 #[test]
 fn a_tombstone_deletes_by_a_key_whose_id_is_in_a_header() {
-    let mut lineage = Lineage::new(SchemaIds::Header);
+    let mut lineage = lineage_of(SchemaIds::Header);
     lineage
-        .row(&by_guid(1, &key(7)), Some(&by_guid(2, &value(7, "a"))))
+        .row(Some(&by_guid(1, &key(7))), Some(&by_guid(2, &value(7, "a"))))
         .unwrap();
-    let row = lineage.row(&by_guid(1, &key(7)), None).unwrap();
+    let row = lineage.row(Some(&by_guid(1, &key(7))), None).unwrap();
     assert_eq!(row, format!("7,{}", common::csv::DEFAULT_NULL_MARKER));
 }
 
 /// More schemas than are remembered: each is found again, and none is taken for another.
 #[test]
 fn names_that_were_forgotten_are_met_anew() {
-    let mut lineage = Lineage::new(SchemaIds::Header);
+    let mut lineage = lineage_of(SchemaIds::Header);
     for round in 0..2 {
         for guid in 2..=200 {
-            let row = lineage.row(&by_guid(1, &key(7)), Some(&by_guid(guid, &value(7, "a"))));
+            let row = lineage.row(Some(&by_guid(1, &key(7))), Some(&by_guid(guid, &value(7, "a"))));
             assert_eq!(row.unwrap(), "7,\"a\"", "round {round}, guid {guid}");
         }
     }
@@ -143,14 +101,14 @@ fn names_that_were_forgotten_are_met_anew() {
 
 #[test]
 fn a_guid_is_no_frame_where_ids_are_said_to_be_numbers() {
-    let mut lineage = Lineage::new(SchemaIds::Prefix);
+    let mut lineage = lineage_of(SchemaIds::Prefix);
     let refused = lineage
-        .row(&by_number(1, &key(7)), Some(&by_guid(2, &value(7, "a"))))
+        .row(Some(&by_number(1, &key(7))), Some(&by_guid(2, &value(7, "a"))))
         .unwrap_err();
     assert_eq!(refused.name(), "bad_frame");
-    let mut lineage = Lineage::new(SchemaIds::Header);
+    let mut lineage = lineage_of(SchemaIds::Header);
     for wrong in [&b""[..], b"{}", &[1, 2, 3], &[0xff, 1], &[0, 0xff, 0, 0, 0, 2]] {
-        let refused = lineage.row(&by_number(1, &key(7)), Some(wrong)).unwrap_err();
+        let refused = lineage.row(Some(&by_number(1, &key(7))), Some(wrong)).unwrap_err();
         assert_eq!(refused.name(), "bad_frame", "{wrong:?}");
     }
 }

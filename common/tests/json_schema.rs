@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
 
+mod support;
+
 use std::sync::Arc;
 
 use common::avro::{Language, SchemaText, WriterSchema};
 use common::csv::DEFAULT_NULL_MARKER as NULL;
 use common::envelope;
-use common::ids::{Incarnation, Offset, Partition, SchemaId, SchemaKey};
+use common::ids::{SchemaId, SchemaKey};
 use common::json::Undeclared;
-use common::row::{Format, KeySource, Outcome, Problem, Record, RowEncoder, SchemaIds, Settings, Stats};
+use common::row::{Format, KeySource, Problem, SchemaIds, Settings};
+use support::lineage::Lineage;
 
 fn framed(id: u32, json: &str) -> Vec<u8> {
     [&[0][..], &id.to_be_bytes(), json.as_bytes()].concat()
@@ -35,64 +38,20 @@ fn settings() -> Settings {
     }
 }
 
-struct Lineage {
-    encoder: RowEncoder,
-    stats: Stats,
-    offset: i64,
+/// Values of the schema with number 1, keys of that with number 2.
+fn lineage_of(settings: Settings, schema: &str, key: Option<&str>) -> Lineage {
+    let mut lineage = Lineage::of(settings, |id| panic!("schema `{id}` is asked for"));
+    let schemas = [Some(schema), key].into_iter().flatten();
+    for (number, schema) in (1..).zip(schemas) {
+        let schema = Arc::new(compiled(schema, &[]));
+        lineage.encoder.add_schema(SchemaId::confluent(number), schema);
+    }
+    lineage
 }
 
-impl Lineage {
-    /// Values of the schema with number 1, keys of that with number 2.
-    fn new(settings: Settings, schema: &str, key: Option<&str>) -> Lineage {
-        let mut encoder = RowEncoder::new(Arc::new(settings), Incarnation(0), Partition(0), None);
-        encoder.add_schema(SchemaId::confluent(1), Arc::new(compiled(schema, &[])));
-        if let Some(key) = key {
-            encoder.add_schema(SchemaId::confluent(2), Arc::new(compiled(key, &[])));
-        }
-        Lineage {
-            encoder,
-            stats: Stats::default(),
-            offset: 0,
-        }
-    }
-
-    fn encode(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Vec<String>, Problem> {
-        self.offset += 1;
-        let record = Record {
-            offset: Offset(self.offset),
-            timestamp_ms: 0,
-            headers: None,
-            key,
-            value,
-        };
-        let mut out = Vec::new();
-        loop {
-            match self
-                .encoder
-                .encode(&record, &mut out, &mut self.stats)
-                .map_err(|error| error.problem)?
-            {
-                Outcome::PlanGrows(plan) => self.encoder.adopt(plan),
-                Outcome::Rows(_) => break,
-                other => panic!("{other:?}"),
-            }
-        }
-        let lines = String::from_utf8(out).unwrap();
-        let data = |line: &str| line.splitn(8, ',').nth(7).unwrap().to_owned();
-        Ok(lines.lines().map(data).collect())
-    }
-
-    fn row(&mut self, json: &str) -> Result<String, Problem> {
-        Ok(self.encode(None, Some(&framed(1, json)))?.remove(0))
-    }
-
-    fn columns(&self) -> Vec<String> {
-        let columns = self.encoder.plan().unwrap().columns.iter();
-        let null = |nullable| if nullable { "" } else { " not null" };
-        columns
-            .map(|column| format!("{} {}{}", column.name, column.ty, null(column.nullable)))
-            .collect()
-    }
+/// The data of the row of a value.
+fn row_of(lineage: &mut Lineage, json: &str) -> Result<String, Problem> {
+    lineage.row(None, Some(&framed(1, json)))
 }
 
 const PLAIN: &str = r##"{
@@ -117,8 +76,9 @@ const PLAIN: &str = r##"{
 
 #[test]
 fn properties_are_columns() {
-    let mut lineage = Lineage::new(settings(), PLAIN, None);
-    let row = lineage.row(
+    let mut lineage = lineage_of(settings(), PLAIN, None);
+    let row = row_of(
+        &mut lineage,
         r#"{"id": 7, "day": "2026-01-31", "at": "2026-01-31T12:00:00.5+01:00", "price": 1.25, "open": false, "kind": "b", "note": "x",
             "tags": ["p", "q"], "who": {"name": "n", "more": [1.10]}, "either": 3, "uuid": "6F9619FF-8B86-D011-B42D-00CF4FC964FF", "raw": "q80="}"#,
     );
@@ -144,7 +104,7 @@ fn properties_are_columns() {
         ]
     );
     // What is absent has its default, else NULL.
-    let row = lineage.row(r#"{"price": 2, "id": 8}"#).unwrap();
+    let row = row_of(&mut lineage, r#"{"price": 2, "id": 8}"#).unwrap();
     let nulls = |count: usize| vec![NULL; count].join(",");
     assert_eq!(row, format!("8,{},2.0,{},\"none\",{}", nulls(2), nulls(2), nulls(5)));
     let names: Vec<String> = lineage.stats.schemas_seen().into_iter().map(|id| id.0).collect();
@@ -153,8 +113,8 @@ fn properties_are_columns() {
 
 #[test]
 fn what_does_not_fit_the_schema_is_refused() {
-    let mut lineage = Lineage::new(settings(), PLAIN, None);
-    lineage.row(r#"{"id": 1, "price": 1}"#).unwrap();
+    let mut lineage = lineage_of(settings(), PLAIN, None);
+    row_of(&mut lineage, r#"{"id": 1, "price": 1}"#).unwrap();
     for (json, name) in [
         (r#"{"id": 1}"#, "json_field_missing"),
         (r#"{"id": "1", "price": 1}"#, "json_type"),
@@ -164,19 +124,18 @@ fn what_does_not_fit_the_schema_is_refused() {
         (r#"{"id": 1, "price": 1, "at": "2026-01-31T12:00:00"}"#, "bad_time_text"),
         (r#"{"id": 1, "price": 1"#, "bad_json"),
     ] {
-        let refused = lineage.row(json).unwrap_err();
+        let refused = row_of(&mut lineage, json).unwrap_err();
         assert_eq!(refused.name(), name, "{json}: {refused}");
         assert!(refused.is_of_the_record());
     }
-    assert_eq!(lineage.encode(None, Some(b"{}")).unwrap_err().name(), "bad_frame");
+    assert_eq!(lineage.data(None, Some(b"{}")).unwrap_err().name(), "bad_frame");
     let ignoring = Settings {
         undeclared: Undeclared::Ignore,
         ..settings()
     };
-    let mut lineage = Lineage::new(ignoring, PLAIN, None);
+    let mut lineage = lineage_of(ignoring, PLAIN, None);
     assert!(
-        lineage
-            .row(r#"{"id": 1, "price": 1, "other": 2}"#)
+        row_of(&mut lineage, r#"{"id": 1, "price": 1, "other": 2}"#)
             .unwrap()
             .starts_with("1,")
     );
@@ -196,9 +155,11 @@ fn what_connect_says_of_types_is_understood() {
         "ratio": {"connect.index": 5, "type": "number", "connect.type": "float32"},
         "bytes": {"connect.index": 6, "type": "string", "connect.type": "bytes"},
         "map": {"connect.index": 7, "type": "object", "connect.type": "map", "additionalProperties": {"type": "integer"}}}}"#;
-    let mut lineage = Lineage::new(settings(), schema, None);
-    let row = lineage
-        .row(r#"{"id":1,"amount":12.30,"day":17000,"at":1500,"small":-3,"ratio":0.5,"bytes":"q80=","map":{"k":1}}"#);
+    let mut lineage = lineage_of(settings(), schema, None);
+    let row = row_of(
+        &mut lineage,
+        r#"{"id":1,"amount":12.30,"day":17000,"at":1500,"small":-3,"ratio":0.5,"bytes":"q80=","map":{"k":1}}"#,
+    );
     assert_eq!(
         row.unwrap(),
         r#"1,12.30,2016-07-18,1970-01-01 00:00:01.500000,-3,0.5,"abcd","{""k"":1}""#
@@ -226,15 +187,15 @@ fn keys_and_tombstones_and_ids_in_headers() {
         schema_ids: SchemaIds::Header,
         ..settings()
     };
-    let mut lineage = Lineage::new(by_key, PLAIN, Some(key));
+    let mut lineage = lineage_of(by_key, PLAIN, Some(key));
     let guid = SchemaKey::Guid([3; 16]).into();
     lineage.encoder.add_schema(guid, Arc::new(compiled(PLAIN, &[])));
     let key = framed(2, r#"{"id": 7}"#);
     let by_guid = [&[1][..], &[3; 16], br#"{"id": 7, "price": 1}"#].concat();
-    let rows = lineage.encode(Some(&key), Some(&by_guid)).unwrap();
+    let rows = lineage.data(Some(&key), Some(&by_guid)).unwrap();
     assert!(rows[0].starts_with("7,"), "{rows:?}");
     for tombstone in [None, Some(framed(1, "null"))] {
-        let rows = lineage.encode(Some(&key), tombstone.as_deref()).unwrap();
+        let rows = lineage.data(Some(&key), tombstone.as_deref()).unwrap();
         assert!(rows[0].starts_with(&format!("7,{NULL},")), "{rows:?}");
     }
 }
@@ -255,16 +216,18 @@ fn debeziums_envelope_is_read_in_it() {
         key: KeySource::Columns(vec!["id".into()]),
         ..settings()
     };
-    let mut lineage = Lineage::new(by_debezium, &schema, None);
-    let row = lineage
-        .row(r#"{"before":null,"after":{"id":1,"at":1500000},"source":{"lsn":9},"op":"c"}"#)
-        .unwrap();
+    let mut lineage = lineage_of(by_debezium, &schema, None);
+    let row = row_of(
+        &mut lineage,
+        r#"{"before":null,"after":{"id":1,"at":1500000},"source":{"lsn":9},"op":"c"}"#,
+    )
+    .unwrap();
     assert_eq!(row, "1,1970-01-01 00:00:01.500000");
     let value = framed(
         1,
         r#"{"before":{"id":1,"at":null},"after":{"id":2,"at":null},"source":{"lsn":9},"op":"u"}"#,
     );
-    let rows = lineage.encode(None, Some(&value)).unwrap();
+    let rows = lineage.data(None, Some(&value)).unwrap();
     assert_eq!(rows, [format!("1,{NULL}"), format!("2,{NULL}")]);
 }
 
@@ -273,10 +236,10 @@ fn references_lead_to_other_schemas_and_what_leads_nowhere_is_told() {
     let root = r##"{"type": "object", "properties": {"id": {"$ref": "ids.json#/definitions/id"}, "who": {"$ref": "https://example.com/who"}}}"##;
     let ids = r#"{"definitions": {"id": {"type": "integer"}}}"#;
     let who = r#"{"$id": "https://example.com/who", "type": "string"}"#;
-    let mut lineage = Lineage::new(settings(), PLAIN, None);
+    let mut lineage = lineage_of(settings(), PLAIN, None);
     let schema = compiled(root, &[("ids.json", ids), ("who.json", who)]);
     lineage.encoder.add_schema(SchemaId::confluent(1), Arc::new(schema));
-    assert_eq!(lineage.row(r#"{"id": 1, "who": "me"}"#).unwrap(), "1,\"me\"");
+    assert_eq!(row_of(&mut lineage, r#"{"id": 1, "who": "me"}"#).unwrap(), "1,\"me\"");
     for (text, why) in [
         (
             r##"{"type": "object", "properties": {"id": {"$ref": "#/definitions/id"}}}"##,
@@ -302,14 +265,14 @@ fn a_schema_of_another_language_is_no_schema_of_the_topic() {
         format: Format::Avro,
         ..settings()
     };
-    let mut lineage = Lineage::new(avro, PLAIN, None);
-    let refused = lineage.row("{}").unwrap_err();
+    let mut lineage = lineage_of(avro, PLAIN, None);
+    let refused = row_of(&mut lineage, "{}").unwrap_err();
     assert!(
         refused.name() == "schema_language" && !refused.is_of_the_record(),
         "{refused}"
     );
-    let mut lineage = Lineage::new(settings(), PLAIN, None);
+    let mut lineage = lineage_of(settings(), PLAIN, None);
     let schema = WriterSchema::parse(r#"{"type": "record", "name": "r", "fields": []}"#).unwrap();
     lineage.encoder.add_schema(SchemaId::confluent(1), Arc::new(schema));
-    assert_eq!(lineage.row("{}").unwrap_err().name(), "schema_language");
+    assert_eq!(row_of(&mut lineage, "{}").unwrap_err().name(), "schema_language");
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
 
+mod support;
+
 use std::sync::Arc;
 
 use aes::Aes128;
@@ -15,8 +17,9 @@ use cbc::cipher::{BlockEncryptMut as _, KeyIvInit as _};
 use common::avro::WriterSchema;
 use common::csv::DEFAULT_NULL_MARKER as NULL;
 use common::envelope::{self, DataKeys};
-use common::ids::{Incarnation, Offset, Partition, SchemaId, SchemaKey};
-use common::row::{ColumnRules, KeySource, MessageField, Outcome, Problem, Record, RowEncoder, Settings, Stats};
+use common::ids::{Offset, SchemaId, SchemaKey};
+use common::row::{ColumnRules, KeySource, MessageField, Problem, Record, Settings};
+use support::lineage::Lineage;
 
 const ENVELOPE: &str = r#"{"type": "record", "namespace": "yelp.data_pipeline", "name": "envelope", "fields": [
     {"name": "uuid", "type": {"type": "fixed", "name": "uuid", "size": 16}},
@@ -151,69 +154,27 @@ impl Message {
     }
 }
 
-struct Lineage {
-    encoder: RowEncoder,
-    stats: Stats,
-    offset: i64,
+fn lineage_of(settings: Settings) -> Lineage {
+    let settings = Settings {
+        envelope: envelope::Kind::Yelp,
+        ..settings
+    };
+    Lineage::of(settings, |id| WriterSchema::parse(schema(id)).unwrap())
 }
 
-impl Lineage {
-    fn new(settings: Settings) -> Lineage {
-        let settings = Settings {
-            envelope: envelope::Kind::Yelp,
-            ..settings
-        };
-        Lineage {
-            encoder: RowEncoder::new(Arc::new(settings), Incarnation(0), Partition(0), None),
-            stats: Stats::default(),
-            offset: 0,
-        }
-    }
+/// Rows as operation, number within the offset and data; none for a record without any.
+fn rows_of(lineage: &mut Lineage, value: &[u8]) -> Result<Vec<String>, Problem> {
+    let lines = lineage.encode(Some(b"\x04read by nobody"), Some(value))?;
+    Ok(lines.iter().map(|line| without_origin(line)).collect())
+}
 
-    /// Rows as operation, number within the offset and data; none for a record without any.
-    fn rows(&mut self, value: &[u8]) -> Result<Vec<String>, Problem> {
-        self.offset += 1;
-        let record = Record {
-            offset: Offset(self.offset),
-            timestamp_ms: 0,
-            headers: None,
-            key: Some(b"\x04read by nobody"),
-            value: Some(value),
-        };
-        let mut out = Vec::new();
-        loop {
-            match self
-                .encoder
-                .encode(&record, &mut out, &mut self.stats)
-                .map_err(|error| error.problem)?
-            {
-                Outcome::NeedSchema(id) => {
-                    let parsed = WriterSchema::parse(schema(&id)).unwrap();
-                    self.encoder.add_schema(id, Arc::new(parsed));
-                }
-                Outcome::PlanGrows(plan) => self.encoder.adopt(plan),
-                Outcome::Skipped => {
-                    assert!(out.is_empty());
-                    return Ok(Vec::new());
-                }
-                Outcome::Rows(rows) => {
-                    let lines = String::from_utf8(out).unwrap();
-                    let lines: Vec<String> = lines.lines().map(without_origin).collect();
-                    assert_eq!(lines.len(), usize::from(rows));
-                    return Ok(lines);
-                }
-                Outcome::Truncate => panic!("nothing truncates"),
-            }
-        }
-    }
-
-    fn columns(&self) -> Vec<String> {
-        let columns = self.encoder.plan().unwrap().columns.iter();
-        let key = |key: Option<u16>| key.map_or(String::new(), |at| format!(" key {at}"));
-        columns
-            .map(|column| format!("{} {}{}", column.name, column.ty, key(column.key)))
-            .collect()
-    }
+/// The columns, each with its place in the key.
+fn columns(lineage: &Lineage) -> Vec<String> {
+    let columns = lineage.encoder.plan().unwrap().columns.iter();
+    let key = |key: Option<u16>| key.map_or(String::new(), |at| format!(" key {at}"));
+    columns
+        .map(|column| format!("{} {}{}", column.name, column.ty, key(column.key)))
+        .collect()
 }
 
 fn without_origin(line: &str) -> String {
@@ -223,7 +184,7 @@ fn without_origin(line: &str) -> String {
 
 #[test]
 fn every_kind_of_message_does_what_it_says() {
-    let mut lineage = Lineage::new(Settings::default());
+    let mut lineage = lineage_of(Settings::default());
     let cases = [
         ("create", vec!["c 0 1,\"de\",\"a\""]),
         ("update", vec!["u 0 1,\"de\",\"a\""]),
@@ -235,13 +196,16 @@ fn every_kind_of_message_does_what_it_says() {
     ];
     for (kind, rows) in cases {
         let message = message(kind, order(1, "de", Some("a")));
-        assert_eq!(lineage.rows(&message.bytes()).unwrap(), rows, "{kind}");
+        assert_eq!(rows_of(&mut lineage, &message.bytes()).unwrap(), rows, "{kind}");
     }
     let delete = message("delete", order(1, "de", Some("a")));
-    assert_eq!(lineage.rows(&delete.bytes()).unwrap(), [format!("d 0 1,\"de\",{NULL}")]);
+    assert_eq!(
+        rows_of(&mut lineage, &delete.bytes()).unwrap(),
+        [format!("d 0 1,\"de\",{NULL}")]
+    );
     // Widths are in characters at the source and in bytes here.
     assert_eq!(
-        lineage.columns(),
+        columns(&lineage),
         ["id INTEGER key 1", "region VARCHAR(16) key 0", "note VARCHAR(80)"]
     );
     let names: Vec<String> = lineage.stats.schemas_seen().into_iter().map(|id| id.0).collect();
@@ -250,48 +214,51 @@ fn every_kind_of_message_does_what_it_says() {
 
 #[test]
 fn a_changed_key_deletes_the_row_of_the_old_one_first() {
-    let mut lineage = Lineage::new(Settings::default());
+    let mut lineage = lineage_of(Settings::default());
     let mut update = message("update", order(1, "de", Some("b")));
     update.previous = Some(order(1, "de", Some("a")));
     assert_eq!(
-        lineage.rows(&update.bytes()).unwrap(),
+        rows_of(&mut lineage, &update.bytes()).unwrap(),
         ["u 0 1,\"de\",\"b\""],
         "the key is the same"
     );
     for old in [order(2, "de", None), order(1, "fr", None)] {
         update.previous = Some(old);
-        let rows = lineage.rows(&update.bytes()).unwrap();
+        let rows = rows_of(&mut lineage, &update.bytes()).unwrap();
         assert!(rows[0].starts_with("d 0 ") && rows[0].ends_with(NULL), "{rows:?}");
         assert_eq!(rows[1..], ["u 1 1,\"de\",\"b\""]);
     }
     // Only an update has a row before it.
     update.kind = "refresh";
-    assert_eq!(lineage.rows(&update.bytes()).unwrap(), ["r 0 1,\"de\",\"b\""]);
+    assert_eq!(rows_of(&mut lineage, &update.bytes()).unwrap(), ["r 0 1,\"de\",\"b\""]);
 }
 
 #[test]
 fn a_schema_without_a_key_makes_a_changelog() {
-    let mut lineage = Lineage::new(Settings::default());
+    let mut lineage = lineage_of(Settings::default());
     for (kind, op) in [("log", "c"), ("update", "u"), ("delete", "d")] {
         let mut message = message(kind, event("x"));
         message.schema = EVENTS_ID;
         message.previous = Some(event("y"));
-        assert_eq!(lineage.rows(&message.bytes()).unwrap(), [format!("{op} 0 \"x\"")]);
+        assert_eq!(
+            rows_of(&mut lineage, &message.bytes()).unwrap(),
+            [format!("{op} 0 \"x\"")]
+        );
     }
 }
 
 #[test]
 fn keys_may_be_configured() {
-    let mut lineage = Lineage::new(Settings {
+    let mut lineage = lineage_of(Settings {
         key: KeySource::Columns(vec!["id".into()]),
         ..Settings::default()
     });
-    lineage.rows(&message("create", order(1, "de", None)).bytes()).unwrap();
-    assert_eq!(lineage.columns()[..2], ["id INTEGER key 0", "region VARCHAR(16)"]);
+    rows_of(&mut lineage, &message("create", order(1, "de", None)).bytes()).unwrap();
+    assert_eq!(columns(&lineage)[..2], ["id INTEGER key 0", "region VARCHAR(16)"]);
     let mut update = message("update", order(1, "fr", None));
     update.previous = Some(order(1, "de", None));
     assert_eq!(
-        lineage.rows(&update.bytes()).unwrap().len(),
+        rows_of(&mut lineage, &update.bytes()).unwrap().len(),
         1,
         "the region is no key now"
     );
@@ -302,31 +269,35 @@ fn the_ways_of_a_message_are_told_by_its_first_byte() {
     let datum = message("create", order(1, "de", None)).datum();
     let binary = [&b"0"[..], &datum].concat();
     let row = [format!("c 0 1,\"de\",{NULL}")];
-    let mut lineage = Lineage::new(Settings::default());
-    assert_eq!(lineage.rows(&binary).unwrap(), row);
+    let mut lineage = lineage_of(Settings::default());
+    assert_eq!(rows_of(&mut lineage, &binary).unwrap(), row);
     for engine in [URL_SAFE, URL_SAFE_NO_PAD] {
         let text = format!("a{}", engine.encode(&binary));
-        assert_eq!(lineage.rows(text.as_bytes()).unwrap(), row);
+        assert_eq!(rows_of(&mut lineage, text.as_bytes()).unwrap(), row);
     }
     let nul = [&b"\0"[..], &datum].concat();
-    assert_eq!(lineage.rows(&nul).unwrap_err().name(), "bad_parcel");
+    assert_eq!(rows_of(&mut lineage, &nul).unwrap_err().name(), "bad_parcel");
     let accepting = Settings {
         accept_nul_magic: true,
         ..Settings::default()
     };
-    assert_eq!(Lineage::new(accepting).rows(&nul).unwrap(), row);
+    assert_eq!(rows_of(&mut lineage_of(accepting), &nul).unwrap(), row);
 }
 
 #[test]
 fn damaged_messages_are_refused_wherever_they_end() {
-    let mut lineage = Lineage::new(Settings::default());
+    let mut lineage = lineage_of(Settings::default());
     let mut message = message("create", order(1, "de", None));
     message.meta = vec![(PLACE_ID, vec![1, 2, 3]), (VECTOR_ID, IV.to_vec())];
     message.previous = Some(order(1, "de", None));
     let whole = message.bytes();
-    lineage.rows(&whole).unwrap();
+    rows_of(&mut lineage, &whole).unwrap();
     for end in 0..whole.len() {
-        assert_eq!(lineage.rows(&whole[..end]).unwrap_err().name(), "bad_parcel", "{end}");
+        assert_eq!(
+            rows_of(&mut lineage, &whole[..end]).unwrap_err().name(),
+            "bad_parcel",
+            "{end}"
+        );
     }
     let wrong = [
         [&whole[..], &[0]].concat(),
@@ -338,10 +309,17 @@ fn damaged_messages_are_refused_wherever_they_end() {
         [&b"0"[..], &[0; 16], &[0, 1]].concat(),
     ];
     for wrong in wrong {
-        assert_eq!(lineage.rows(&wrong).unwrap_err().name(), "bad_parcel", "{wrong:?}");
+        assert_eq!(
+            rows_of(&mut lineage, &wrong).unwrap_err().name(),
+            "bad_parcel",
+            "{wrong:?}"
+        );
     }
     message.payload.push(0);
-    assert_eq!(lineage.rows(&message.bytes()).unwrap_err().name(), "trailing_bytes");
+    assert_eq!(
+        rows_of(&mut lineage, &message.bytes()).unwrap_err().name(),
+        "trailing_bytes"
+    );
 }
 
 fn secret(kind: &'static str, key: u8) -> Message {
@@ -370,22 +348,22 @@ fn with_key(key: u8) -> Settings {
 
 #[test]
 fn encrypted_messages_are_read_with_their_key() {
-    let mut lineage = Lineage::new(with_key(42));
-    let rows = lineage.rows(&secret("update", 42).bytes()).unwrap();
+    let mut lineage = lineage_of(with_key(42));
+    let rows = rows_of(&mut lineage, &secret("update", 42).bytes()).unwrap();
     assert_eq!(
         rows,
         [format!("d 0 2,\"de\",{NULL}"), "u 1 1,\"de\",\"secret\"".to_owned()]
     );
-    let plain = lineage.rows(&message("create", order(3, "de", None)).bytes()).unwrap();
+    let plain = rows_of(&mut lineage, &message("create", order(3, "de", None)).bytes()).unwrap();
     assert_eq!(plain, [format!("c 0 3,\"de\",{NULL}")]);
 }
 
 #[test]
 fn what_cannot_be_decrypted_says_why() {
     let refused = |settings: Settings, message: &Message| {
-        let mut lineage = Lineage::new(settings);
+        let mut lineage = lineage_of(settings);
         let record = message.bytes();
-        lineage.rows(&record).unwrap_err()
+        rows_of(&mut lineage, &record).unwrap_err()
     };
     let message = secret("update", 42);
     let wrong = refused(with_key(43), &message);
@@ -422,8 +400,8 @@ fn what_cannot_be_decrypted_says_why() {
 /// The keys of a record that is set aside are known from its payload, so that a later change of them is noticed.
 #[test]
 fn a_message_that_is_set_aside_has_its_key_known() {
-    let mut lineage = Lineage::new(with_key(42));
-    lineage.rows(&secret("create", 42).bytes()).unwrap();
+    let mut lineage = lineage_of(with_key(42));
+    rows_of(&mut lineage, &secret("create", 42).bytes()).unwrap();
     let bad = Message {
         payload: encrypted(42, &order(8, "it", Some("\0"))),
         previous: None,
@@ -477,14 +455,14 @@ fn columns_are_what_the_schema_says_that_they_were() {
     ];
     let record = Value::Record(fields.map(|(name, value)| (name.to_owned(), value)).into());
     let payload = datum(schema, record);
-    let mut lineage = Lineage::new(Settings::default());
+    let mut lineage = lineage_of(Settings::default());
     let id = SchemaKey::Schematizer(99).into();
     lineage
         .encoder
         .add_schema(id, Arc::new(WriterSchema::parse(schema).unwrap()));
     let mut message = message("create", payload);
     message.schema = 99;
-    let rows = lineage.rows(&message.bytes()).unwrap();
+    let rows = rows_of(&mut lineage, &message.bytes()).unwrap();
     assert_eq!(
         rows,
         [
@@ -492,7 +470,7 @@ fn columns_are_what_the_schema_says_that_they_were() {
         ]
     );
     assert_eq!(
-        lineage.columns(),
+        columns(&lineage),
         [
             "id INTEGER key 0",
             "a TIMESTAMP",
@@ -509,7 +487,7 @@ fn columns_are_what_the_schema_says_that_they_were() {
 
 #[test]
 fn what_a_message_says_of_itself_comes_along() {
-    let mut lineage = Lineage::new(Settings {
+    let mut lineage = lineage_of(Settings {
         column_rules: ColumnRules {
             message_fields: MessageField::ALL.map(|(_, field)| field).to_vec(),
             ..ColumnRules::default()
@@ -533,7 +511,7 @@ fn what_a_message_says_of_itself_comes_along() {
         uuid::Uuid::from_bytes([0xee; 16])
     );
     assert_eq!(
-        lineage.rows(&update.bytes()).unwrap(),
+        rows_of(&mut lineage, &update.bytes()).unwrap(),
         [
             format!("d 0 2,\"de\",{NULL},{said},\"{meta}\""),
             format!("u 1 1,\"de\",\"a\",{said},\"{meta}\"")
@@ -542,11 +520,11 @@ fn what_a_message_says_of_itself_comes_along() {
     let create = message("create", order(3, "de", None));
     let said = said.replace("update", "create");
     assert_eq!(
-        lineage.rows(&create.bytes()).unwrap(),
+        rows_of(&mut lineage, &create.bytes()).unwrap(),
         [format!("c 0 3,\"de\",{NULL},{said},{NULL}")]
     );
     assert_eq!(
-        lineage.columns()[3..],
+        columns(&lineage)[3..],
         [
             "message_uuid VARCHAR(36)",
             "message_type VARCHAR(16)",

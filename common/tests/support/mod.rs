@@ -4,6 +4,7 @@
 
 pub(crate) mod debezium;
 pub(crate) mod declared;
+pub(crate) mod lineage;
 pub(crate) mod odd;
 pub(crate) mod rendering;
 pub(crate) mod source;
