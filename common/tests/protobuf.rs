@@ -3,12 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
 
+mod support;
+
 use std::sync::Arc;
 
 use common::avro::{Language, SchemaText, WriterSchema};
 use common::csv::DEFAULT_NULL_MARKER as NULL;
-use common::ids::{Incarnation, Offset, Partition, SchemaId};
-use common::row::{Format, KeySource, Outcome, Problem, Record, RowEncoder, SchemaIds, Settings, Stats};
+use common::ids::SchemaId;
+use common::row::{Format, KeySource, SchemaIds, Settings};
+use support::lineage::Lineage;
 
 fn varint(mut number: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -50,67 +53,14 @@ fn schema_text(text: &str, references: &[(&str, &str)]) -> SchemaText {
     }
 }
 
-struct Lineage {
-    encoder: RowEncoder,
-    stats: Stats,
-    schema: SchemaText,
-    asked: Vec<SchemaId>,
-    offset: i64,
-}
-
-impl Lineage {
-    fn new(schema: SchemaText, settings: Settings) -> Lineage {
-        let settings = Settings {
-            format: Format::Protobuf,
-            ..settings
-        };
-        Lineage {
-            encoder: RowEncoder::new(Arc::new(settings), Incarnation(0), Partition(0), None),
-            stats: Stats::default(),
-            schema,
-            asked: Vec::new(),
-            offset: 0,
-        }
-    }
-
-    fn row(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<String, Problem> {
-        self.offset += 1;
-        let record = Record {
-            offset: Offset(self.offset),
-            timestamp_ms: 0,
-            headers: None,
-            key,
-            value,
-        };
-        let mut out = Vec::new();
-        loop {
-            match self
-                .encoder
-                .encode(&record, &mut out, &mut self.stats)
-                .map_err(|error| error.problem)?
-            {
-                Outcome::PlanGrows(plan) => self.encoder.adopt(plan),
-                Outcome::NeedSchema(id) => {
-                    let schema =
-                        WriterSchema::compile(&self.schema, &id.path()).unwrap_or_else(|error| panic!("{error}"));
-                    self.asked.push(id.clone());
-                    self.encoder.add_schema(id, Arc::new(schema));
-                }
-                Outcome::Rows(1) => break,
-                other => panic!("{other:?}"),
-            }
-        }
-        let line = String::from_utf8(out).unwrap();
-        Ok(line.trim_end_matches('\n').splitn(8, ',').nth(7).unwrap().to_owned())
-    }
-
-    fn columns(&self) -> Vec<String> {
-        let columns = self.encoder.plan().unwrap().columns.iter();
-        let null = |nullable| if nullable { "" } else { " not null" };
-        columns
-            .map(|column| format!("{} {}{}", column.name, column.ty, null(column.nullable)))
-            .collect()
-    }
+fn lineage_of(schema: SchemaText, settings: Settings) -> Lineage {
+    let settings = Settings {
+        format: Format::Protobuf,
+        ..settings
+    };
+    Lineage::of(settings, move |id| {
+        WriterSchema::compile(&schema, &id.path()).unwrap_or_else(|error| panic!("{error}"))
+    })
 }
 
 fn without_key() -> Settings {
@@ -188,7 +138,7 @@ fn fields_are_columns() {
         number(20, 3),
     ]
     .concat();
-    let mut lineage = Lineage::new(all(), without_key());
+    let mut lineage = lineage_of(all(), without_key());
     let row = lineage.row(None, Some(&framed(7, &[0], &message))).unwrap();
     let expected = [
         "-1",
@@ -245,7 +195,7 @@ fn fields_are_columns() {
 /// What is not written is the default of its type, where the type has no way to be absent.
 #[test]
 fn an_empty_message_is_a_row_of_defaults() {
-    let mut lineage = Lineage::new(all(), without_key());
+    let mut lineage = lineage_of(all(), without_key());
     let row = lineage.row(None, Some(&framed(7, &[2, 0], &[]))).unwrap();
     let nulls = |count: usize| vec![NULL; count].join(",");
     let expected = format!(
@@ -258,7 +208,7 @@ fn an_empty_message_is_a_row_of_defaults() {
 
 #[test]
 fn the_message_is_named_by_its_place_in_the_frame_or_a_header() {
-    let mut lineage = Lineage::new(all(), without_key());
+    let mut lineage = lineage_of(all(), without_key());
     let inner = bytes(1, b"me");
     let row = lineage.row(None, Some(&framed(7, &[4, 2, 0], &inner))).unwrap();
     assert_eq!(row, "\"me\"");
@@ -268,7 +218,7 @@ fn the_message_is_named_by_its_place_in_the_frame_or_a_header() {
         schema_ids: SchemaIds::Header,
         ..without_key()
     };
-    let mut lineage = Lineage::new(all(), in_headers);
+    let mut lineage = lineage_of(all(), in_headers);
     let header = [&[1][..], &[3; 16], &[4, 2, 0]].concat();
     let composed = [common::avro::frame::head(&header, true), &inner].concat();
     assert_eq!(lineage.row(None, Some(&composed)).unwrap(), "\"me\"");
@@ -281,7 +231,7 @@ fn the_message_is_named_by_its_place_in_the_frame_or_a_header() {
 
 #[test]
 fn what_is_no_message_is_refused() {
-    let mut lineage = Lineage::new(all(), without_key());
+    let mut lineage = lineage_of(all(), without_key());
     lineage.row(None, Some(&framed(7, &[0], &[]))).unwrap();
     for wrong in [
         framed(7, &[], &[]),
@@ -301,7 +251,7 @@ fn what_is_no_message_is_refused() {
 #[test]
 fn keys_come_from_the_record_and_tombstones_delete() {
     let key = schema_text("syntax = \"proto3\"; message Key { int32 id = 1; }", &[]);
-    let mut lineage = Lineage::new(all(), Settings::default());
+    let mut lineage = lineage_of(all(), Settings::default());
     let schema = WriterSchema::compile(&key, &[]).unwrap();
     lineage.encoder.add_schema(SchemaId::confluent(8), Arc::new(schema));
     let key = framed(8, &[0], &number(1, 5));
@@ -326,4 +276,22 @@ fn texts_that_cannot_be_compiled_say_why() {
     }
     let error = WriterSchema::compile(&all(), &[9]).unwrap_err().to_string();
     assert!(error.contains("[9]"), "{error}");
+}
+
+/// Confluent's serializer for Python registers compiled files in base64: these two are what it wrote. A registry that does not make texts of
+/// them gives them back so.
+#[test]
+fn compiled_files_are_schemas_too() {
+    let place = "CgtwbGFjZS5wcm90bxIFcGxhY2UqGAoGUmVnaW9uEgYKAmRlEAASBgoCZnIQAWIGcHJvdG8z";
+    let row = "Cglyb3cucHJvdG8SA3JvdxoLcGxhY2UucHJvdG8aH2dvb2dsZS9wcm90b2J1Zi90aW1lc3RhbXAucHJvdG8iGQoGVW51c2VkEg8KB25vdGhpbmcYASABKAUiiAEKA1JvdxIKCgJpZBgB\
+               IAEoAxIdCgZyZWdpb24YAiABKA4yDS5wbGFjZS5SZWdpb24SFAoHcmVhZGluZxgDIAEoAUgAiAEBEiYKAmF0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR0YWdzGAUgAygJ\
+               QgoKCF9yZWFkaW5nYgZwcm90bzM=";
+    let mut lineage = lineage_of(schema_text(row, &[("place.proto", place)]), without_key());
+    let message = [number(1, 7), number(2, 1), bytes(4, &number(1, 1_767_225_600))].concat();
+    assert_eq!(
+        lineage.row(None, Some(&framed(7, &[2, 2], &message))).unwrap(),
+        format!("7,\"fr\",{NULL},2026-01-01 00:00:00+00,\"[]\"")
+    );
+    let wrong = WriterSchema::compile(&schema_text("bm8gcHJvdG8=", &[]), &[0]).unwrap_err();
+    assert!(wrong.to_string().contains("Protobuf schema"), "{wrong}");
 }

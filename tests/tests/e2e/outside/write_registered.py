@@ -1,16 +1,18 @@
-"""Writes the same rows as JSON with JSON Schema and as Protobuf, their schemas in the registry, each with another that it refers to. Confluent's
-client makes the frames; the Protobuf is written out by hand. Prints the rows as a JSON array.
+"""Writes the same rows as JSON with JSON Schema and as Protobuf by Confluent's serializers, their schemas in the registry, each with another
+that it refers to. Prints the rows as a JSON array.
 
 Arguments: bootstrap servers, registry URL, topic of JSON, topic of Protobuf, number of rows.
 """
 
 import json
-import struct
 import sys
 
 from confluent_kafka import Producer
 from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
-from confluent_kafka.schema_registry.serde import SchemaId
+from confluent_kafka.schema_registry.json_schema import JSONSerializer
+from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
 
 PLACE_JSON = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "definitions": {"region": {"type": "string", "enum": ["de", "fr"]}}}
 ROW_JSON = {
@@ -24,61 +26,58 @@ ROW_JSON = {
     },
     "required": ["id", "region", "at", "tags"],
 }
-PLACE_PROTO = 'syntax = "proto3"; package place; enum Region { de = 0; fr = 1; }'
-ROW_PROTO = """syntax = "proto3";
-package row;
-import "place.proto";
-import "google/protobuf/timestamp.proto";
-message Unused { int32 nothing = 1; }
-message Row {
-  int64 id = 1;
-  place.Region region = 2;
-  optional double reading = 3;
-  google.protobuf.Timestamp at = 4;
-  repeated string tags = 5;
-}
-"""
 START = 1_767_225_600  # 2026-01-01
+FIELD = descriptor_pb2.FieldDescriptorProto
 
 
-def varint(number):
-    out = b""
-    while number >= 0x80:
-        out += bytes([number & 0x7F | 0x80])
-        number >>= 7
-    return out + bytes([number])
+def compiled():
+    """What protoc would make of two files:
+
+    package place; enum Region { de = 0; fr = 1; }
+    package row;   message Unused { int32 nothing = 1; }
+                   message Row { int64 id = 1; place.Region region = 2; optional double reading = 3;
+                                 google.protobuf.Timestamp at = 4; repeated string tags = 5; }
+    """
+    place = descriptor_pb2.FileDescriptorProto(name="place.proto", package="place", syntax="proto3")
+    region = place.enum_type.add(name="Region")
+    region.value.add(name="de", number=0)
+    region.value.add(name="fr", number=1)
+    row = descriptor_pb2.FileDescriptorProto(name="row.proto", package="row", syntax="proto3")
+    row.dependency.extend(["place.proto", "google/protobuf/timestamp.proto"])
+    row.message_type.add(name="Unused").field.add(name="nothing", number=1, type=FIELD.TYPE_INT32, label=FIELD.LABEL_OPTIONAL)
+    message = row.message_type.add(name="Row")
+    message.oneof_decl.add(name="_reading")
+
+    def field(name, number, kind, label=FIELD.LABEL_OPTIONAL, **more):
+        message.field.add(name=name, number=number, type=kind, label=label, **more)
+
+    field("id", 1, FIELD.TYPE_INT64)
+    field("region", 2, FIELD.TYPE_ENUM, type_name=".place.Region")
+    field("reading", 3, FIELD.TYPE_DOUBLE, proto3_optional=True, oneof_index=0)
+    field("at", 4, FIELD.TYPE_MESSAGE, type_name=".google.protobuf.Timestamp")
+    field("tags", 5, FIELD.TYPE_STRING, label=FIELD.LABEL_REPEATED)
+    pool = descriptor_pool.Default()
+    pool.Add(place)
+    pool.Add(row)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("row.Row"))
 
 
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    if isinstance(value, float):
-        return varint(number << 3 | 1) + struct.pack("<d", value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def proto(row):
-    out = field(1, row["id"]) + field(2, ["de", "fr"].index(row["region"]))
-    if row["reading"] is not None:
-        out += field(3, row["reading"])
-    out += field(4, field(1, START + row["id"]))
-    return out + b"".join(field(5, tag.encode()) for tag in row["tags"])
+def json_serializer(client, topic):
+    subject = f"{topic}-place"
+    client.register_schema(subject, Schema(json.dumps(PLACE_JSON), "JSON"))
+    schema = Schema(json.dumps(ROW_JSON), "JSON", [SchemaReference("place.json", subject, 1)])
+    return JSONSerializer(schema, client)
 
 
 def main():
     bootstrap, registry, json_topic, proto_topic, count = sys.argv[1:]
     client = SchemaRegistryClient({"url": registry})
-
-    def register(topic, name, place, row, kind):
-        subject = f"{topic}-place"
-        client.register_schema(subject, Schema(place, kind))
-        references = [SchemaReference(name, subject, 1)]
-        return client.register_schema(f"{topic}-value", Schema(row, kind, references))
-
-    json_id = register(json_topic, "place.json", json.dumps(PLACE_JSON), json.dumps(ROW_JSON), "JSON")
-    proto_id = register(proto_topic, "place.proto", PLACE_PROTO, ROW_PROTO, "PROTOBUF")
-    json_frame = SchemaId("JSON", json_id).id_to_bytes()
-    proto_frame = SchemaId("PROTOBUF", proto_id, message_indexes=[1]).id_to_bytes()
+    Row = compiled()
+    in_json = json_serializer(client, json_topic)
+    # The file that Row imports is called otherwise in every test.
+    in_proto = ProtobufSerializer(
+        Row, client, {"use.deprecated.format": False, "reference.subject.name.strategy": lambda _, file: f"{proto_topic}-{file.name}"}
+    )
     producer = Producer({"bootstrap.servers": bootstrap, "acks": "all"})
     rows = []
     for number in range(int(count)):
@@ -88,8 +87,12 @@ def main():
         }
         minutes, seconds = divmod(number, 60)
         at = f"2026-01-01T{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
-        producer.produce(json_topic, value=json_frame + json.dumps({**row, "at": at + "Z"}, ensure_ascii=False).encode(), partition=0)
-        producer.produce(proto_topic, value=proto_frame + proto(row), partition=0)
+        message = Row(id=number, region=number % 2, at=timestamp_pb2.Timestamp(seconds=START + number), tags=row["tags"])
+        if row["reading"] is not None:
+            message.reading = row["reading"]
+        value = lambda topic: SerializationContext(topic, MessageField.VALUE)
+        producer.produce(json_topic, value=in_json({**row, "at": at + "Z"}, value(json_topic)), partition=0)
+        producer.produce(proto_topic, value=in_proto(message, value(proto_topic)), partition=0)
         producer.poll(0)
         reading = None if row["reading"] is None else f'{row["reading"]:g}'
         rows.append([str(number), row["region"], reading, at.replace("T", " ") + "+00",
