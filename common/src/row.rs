@@ -44,6 +44,7 @@ mod yelp;
 
 pub use aside::{ASIDE_COLUMNS, ASIDE_ERROR_BYTES, ASIDE_HEADERS, ASIDE_PART_BYTES, aside_columns};
 pub use attached::MessageField;
+pub(crate) use attached::is_reserved;
 pub use bad_value::{Amended, BadValue, EVERY_COLUMN};
 pub use columns::{ColumnRules, TypeChanges};
 pub use encoder::RowEncoder;

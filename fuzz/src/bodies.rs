@@ -9,9 +9,11 @@ use common::avro::{WriterSchema, frame};
 use common::claim::Claim;
 use common::envelope;
 use common::ids::{Incarnation, Offset, Partition, SchemaId};
-use common::json::Declared;
+use common::json::{Declared, Undeclared};
 use common::plan::META_COLUMNS;
-use common::row::{BadValue, EVERY_COLUMN, Format, KeySource, Outcome, Record, RowEncoder, Settings, Stats};
+use common::row::{
+    BadValue, ColumnRules, EVERY_COLUMN, Format, KeySource, Outcome, Record, RowEncoder, Settings, Stats, TypeChanges,
+};
 
 use crate::stand_in::csv::{Dialect, Range, Scan, scan};
 use crate::stand_in::sql::{classify, rewrite, token};
@@ -20,12 +22,13 @@ use crate::stand_in::sql::{classify, rewrite, token};
 pub type Body = fn(&[u8]);
 
 /// Every body by the name of its target.
-pub const ALL: [(&str, Body); 8] = [
+pub const ALL: [(&str, Body); 9] = [
     ("frame", frame),
     ("datum", datum),
     ("envelope", envelope),
     ("connect_json", connect_json),
     ("declared_json", declared_json),
+    ("learned_json", learned_json),
     ("csv_text", csv_text),
     ("claim", claim),
     ("sql", sql),
@@ -110,13 +113,14 @@ thread_local! {
 
 /// Encodes a record with the encoder of this name, which is made when it is first wanted.
 fn with_encoder(name: (u8, u8, u8), make: impl FnOnce() -> RowEncoder, key: Option<&[u8]>, value: Option<&[u8]>) {
-    ENCODERS.with_borrow_mut(|all| encode(all.entry(name).or_insert_with(make), key, value));
+    ENCODERS.with_borrow_mut(|all| drop(encode(all.entry(name).or_insert_with(make), key, value)));
 }
 
 /// Growths of a plan that one record may need.
 const GROWTHS_MAX: usize = 1_000;
 
-fn encode(encoder: &mut RowEncoder, key: Option<&[u8]>, value: Option<&[u8]>) {
+/// What a record becomes: its rows, or the lines of what is set aside.
+fn encode(encoder: &mut RowEncoder, key: Option<&[u8]>, value: Option<&[u8]>) -> Vec<u8> {
     let record = Record {
         offset: Offset(7),
         timestamp_ms: 1_700_000_000_000,
@@ -127,15 +131,21 @@ fn encode(encoder: &mut RowEncoder, key: Option<&[u8]>, value: Option<&[u8]>) {
     let (mut out, mut stats) = (b"before\n".to_vec(), Stats::default());
     for _ in 0..GROWTHS_MAX {
         match encoder.encode(&record, &mut out, &mut stats) {
-            Ok(Outcome::Rows(count)) => return are_rows(encoder, &out[7..], usize::from(count)),
+            Ok(Outcome::Rows(count)) => {
+                are_rows(encoder, &out[7..], usize::from(count));
+                return out.split_off(7);
+            }
             Ok(Outcome::PlanGrows(plan)) => encoder.adopt(plan),
-            Ok(_) => return assert_eq!(out, b"before\n", "no row, and yet something was written"),
+            Ok(_) => {
+                assert_eq!(out, b"before\n", "no row, and yet something was written");
+                return Vec::new();
+            }
             Err(error) => {
                 assert_eq!(out, b"before\n", "a bad record leaves a trace: {error}");
                 let mut kept = Vec::new();
                 let lines = encoder.set_aside(&record, &error, &mut kept);
                 assert_eq!(records(&kept).len() as u64, lines, "what is set aside cannot be read");
-                return;
+                return kept;
             }
         }
     }
@@ -248,7 +258,7 @@ fn json(data: &[u8], settings: impl FnOnce(u8) -> Settings, kind: u8) {
     };
     // Where every record brings its schema, one that was met must not change what the next one comes to here.
     let mut encoder = encoder(&[], by_rule(*rule, settings(kind)));
-    encode(&mut encoder, key, Some(value));
+    drop(encode(&mut encoder, key, Some(value)));
 }
 
 /// JSON with a schema in every record.
@@ -289,6 +299,33 @@ pub fn declared_json(data: &[u8]) {
         ..Settings::default()
     };
     json(data, settings, 0);
+}
+
+/// Values of one lineage whose table is learned, divided by zero bytes: what each becomes does not depend on those before, but for the plan.
+pub fn learned_json(data: &[u8]) {
+    let [rule, texts @ ..] = data else { return };
+    let settings = Settings {
+        format: Format::Json,
+        key: KeySource::Columns(vec!["id".to_owned()]),
+        undeclared: Undeclared::Learn,
+        column_rules: ColumnRules {
+            type_changes: [TypeChanges::NewColumn, TypeChanges::Rebuild, TypeChanges::Halt][usize::from(rule % 3)],
+            ..ColumnRules::default()
+        },
+        ..Settings::default()
+    };
+    let settings = Arc::new(by_rule(rule / 3, settings));
+    let taken_up = |plan| RowEncoder::new(Arc::clone(&settings), Incarnation(0), Partition(0), plan);
+    let mut seasoned = taken_up(None);
+    for text in texts.split(|byte| *byte == 0) {
+        let mut fresh = taken_up(seasoned.plan().cloned());
+        let (by_one, by_other) = (
+            encode(&mut seasoned, None, Some(text)),
+            encode(&mut fresh, None, Some(text)),
+        );
+        assert_eq!(by_one, by_other, "{:?}", String::from_utf8_lossy(text));
+        assert_eq!(seasoned.plan(), fresh.plan(), "{:?}", String::from_utf8_lossy(text));
+    }
 }
 
 /// A text comes out of the file as it went in, or is refused.

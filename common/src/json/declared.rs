@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::learned::Learned;
 use super::transcode::{How, Translation, Unknown};
 use crate::avro::{Hints, Kind, Node, NodeId, Nodes, RecordField};
 use crate::envelope;
@@ -29,6 +30,8 @@ pub enum Undeclared {
     Refuse,
     /// It is no column.
     Ignore,
+    /// It becomes one, by its values; only where records have no schema.
+    Learn,
 }
 
 /// A type that can be declared: Redshift's, and how JSON says its values.
@@ -275,9 +278,15 @@ impl Builder {
         }
     }
 
-    fn fields<'a>(&mut self, columns: impl Iterator<Item = &'a Declared>) -> Vec<RecordField> {
-        columns
-            .map(|column| self.field(&column.field, column.ty.node()))
+    fn fields<'a>(&mut self, columns: impl Iterator<Item = &'a Declared>, learned: &[Learned]) -> Vec<RecordField> {
+        let declared = columns.map(|column| (column, None));
+        let learned = learned.iter().map(|learned| (&learned.column, learned.how));
+        declared
+            .chain(learned)
+            .map(|(column, how)| {
+                let (node, own) = column.ty.node();
+                self.field(&column.field, (node, how.unwrap_or(own)))
+            })
             .collect()
     }
 
@@ -293,20 +302,24 @@ impl Builder {
 /// What becomes of fields that a topic's schema does not have.
 pub(crate) fn unknown(settings: &Settings) -> Unknown {
     match (settings.undeclared, settings.envelope) {
+        (Undeclared::Learn, _) => Unknown::Learn,
         (Undeclared::Ignore, _) => Unknown::Ignore,
         (Undeclared::Refuse, envelope::Kind::DebeziumFlat) => Unknown::UndeclaredButAdded,
         (Undeclared::Refuse, _) => Unknown::Undeclared,
     }
 }
 
-/// How values are read: the declared columns, in their envelope.
-pub(super) fn value(settings: &Settings) -> Translation {
+/// What ExtractNewRecordState says of a row; known whether declared or not.
+pub(super) const FLAGS: [&str; 2] = ["__deleted", "__op"];
+
+/// How values are read: the declared columns and those that were learned, in their envelope.
+pub(super) fn value(settings: &Settings, learned: &[Learned]) -> Translation {
     let mut builder = Builder::default();
-    let mut fields = builder.fields(settings.columns.iter());
+    let mut fields = builder.fields(settings.columns.iter(), learned);
     let root = match settings.envelope {
         envelope::Kind::Plain | envelope::Kind::Yelp => builder.record(fields, unknown(settings)),
         envelope::Kind::DebeziumFlat => {
-            for name in ["__deleted", "__op"] {
+            for name in FLAGS {
                 if fields.iter().all(|field| field.name != name) {
                     fields.push(builder.field(name, (Node::of(Kind::String), How::Flag)));
                 }
@@ -370,14 +383,14 @@ fn source(builder: &mut Builder, settings: &Settings) -> Option<NodeId> {
 }
 
 /// How the keys of records without a value are read: those of the declared columns that are the table's key.
-pub(super) fn key(settings: &Settings) -> Translation {
+pub(super) fn key(settings: &Settings, learned: &[Learned]) -> Translation {
     let mut builder = Builder::default();
     let is_key = |column: &&Declared| match &settings.key {
         KeySource::Columns(names) => names.contains(&column.field),
         KeySource::Record => true,
         KeySource::None => false,
     };
-    let fields = builder.fields(settings.columns.iter().filter(is_key));
+    let fields = builder.fields(settings.columns.iter().filter(is_key), learned);
     let root = builder.record(fields, unknown(settings));
     builder.finish(root)
 }

@@ -58,6 +58,9 @@ pub enum JsonFault {
     /// A field that the configuration does not declare.
     #[error("is not declared among the topic's `columns`")]
     Undeclared,
+    /// A field that would be learned, but there are so many already.
+    #[error("is one field more than are learned, which are `{}`", super::learned::LEARNED_MAX)]
+    TooManyFields,
 }
 
 impl JsonFault {
@@ -73,6 +76,7 @@ impl JsonFault {
             JsonFault::Base64 => "json_base64",
             JsonFault::Missing => "json_field_missing",
             JsonFault::Unknown | JsonFault::Undeclared => "json_field_unknown",
+            JsonFault::TooManyFields => "json_fields",
         }
     }
 
@@ -86,7 +90,12 @@ impl JsonFault {
             JsonFault::NoSchema | JsonFault::Schema(_) => {
                 "set schemas.enable=true at the converter, or write `format = \"json\"` and declare the topic's `columns`"
             }
-            JsonFault::Undeclared => "declare it in the topic's `columns`, or write `undeclared = \"ignore\"`",
+            JsonFault::Undeclared => {
+                "declare it in the topic's `columns`, or write `undeclared = \"ignore\"` or `\"learn\"`"
+            }
+            JsonFault::TooManyFields => {
+                "if the names of fields are data, make them values at the source, or declare the `columns` and write `undeclared = \"ignore\"`"
+            }
             JsonFault::Unknown | JsonFault::DuplicateKey(_) | JsonFault::Base64 => "correct the record at the source",
             JsonFault::Type { .. } | JsonFault::Number(_) | JsonFault::Missing => {
                 "correct the value at the source, or declare another type where the topic's `columns` declare it"

@@ -5,6 +5,7 @@
 //! | `scan.rs` | the text as tokens; numbers stay text, nothing goes through floating point |
 //! | `connect.rs` | the schema that Kafka Connect's JsonConverter puts into every record |
 //! | `declared.rs` | the table that the configuration declares for records without a schema |
+//! | `learned.rs` | the table that is learned from records without a schema |
 //! | `json_schema.rs` | JSON Schema of a registry |
 //! | `decimal.rs` | a decimal in digits as the unscaled number that a datum holds |
 //! | `transcode.rs` | [`Translation`]: a JSON value to a datum of a schema, every field by its name |
@@ -16,6 +17,7 @@ mod decimal;
 mod declared;
 mod error;
 pub(crate) mod json_schema;
+mod learned;
 mod reader;
 mod scan;
 mod transcode;

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::declared::Undeclared;
 use super::error::{JsonError, JsonFault};
+use super::learned::{Learned, Lesson};
 use super::scan::Scanner;
 use super::transcode::Translation;
 use super::{connect, declared};
 use crate::avro::WriterSchema;
 use crate::ids::SchemaId;
-use crate::plan::hex;
+use crate::plan::{Plan, hex};
 use crate::row::{Format, Settings};
 
 /// Embedded schemas kept per lineage; one that has more in turn reads them again.
@@ -50,6 +52,11 @@ pub(crate) struct Reader {
     last: [usize; 2],
     next_id: u32,
     datums: [Vec<u8>; 2],
+    /// The plan by which tables were learned.
+    learned_by: Option<Arc<Plan>>,
+    /// Whether that plan holds the last table of value and key as it is: only then other records may be of it too, since what a record
+    /// becomes must not depend on those before.
+    settled: [bool; 2],
 }
 
 impl Reader {
@@ -58,17 +65,25 @@ impl Reader {
         let mut reader = Reader {
             settings: Arc::clone(settings),
             known: Vec::new(),
-            last: [0, 1],
+            last: [usize::MAX; 2],
             next_id: 0,
             datums: [Vec::new(), Vec::new()],
+            learned_by: None,
+            settled: [false; 2],
         };
         match settings.format {
             // Those whose schemas are in a registry.
             Format::Avro | Format::JsonSchema | Format::Protobuf => return None,
             Format::ConnectJson => {}
+            Format::Json if settings.undeclared == Undeclared::Learn => {}
             Format::Json => {
+                reader.last = [0, 1];
                 let print = settings.fingerprint();
-                for (part, translation) in [("value", declared::value(settings)), ("key", declared::key(settings))] {
+                let translations = [
+                    ("value", declared::value(settings, &[])),
+                    ("key", declared::key(settings, &[])),
+                ];
+                for (part, translation) in translations {
                     let name = SchemaId(format!("declared:{part}:{print}"));
                     reader.add(Box::default(), name, translation);
                 }
@@ -88,11 +103,17 @@ impl Reader {
         self.next_id += 1;
     }
 
-    /// Turns a key or value into a datum, which [`Reader::datum`] then has; the number of its schema, none for null.
+    /// Turns a key or value into a datum, which [`Reader::datum`] then has; the number of its schema, none for null. What is learned is
+    /// learned by the plan that the lineage has.
     ///
     /// # Errors
     /// When it is no JSON of the topic's format, or no value of its schema.
-    pub(crate) fn read(&mut self, side: Side, bytes: &[u8]) -> Result<Option<u32>, JsonError> {
+    pub(crate) fn read(
+        &mut self,
+        side: Side,
+        bytes: &[u8],
+        plan: Option<&Arc<Plan>>,
+    ) -> Result<Option<u32>, JsonError> {
         let mut datum = std::mem::take(&mut self.datums[side as usize]);
         if datum.capacity() > BUFFER_KEEP_BYTES {
             datum = Vec::new();
@@ -100,6 +121,7 @@ impl Reader {
         datum.clear();
         let read = match self.settings.format {
             Format::ConnectJson => self.embedded(side, bytes, &mut datum),
+            _ if self.settings.undeclared == Undeclared::Learn => self.learned(side, bytes, plan, &mut datum),
             _ => self.declared(side, bytes, &mut datum),
         };
         self.datums[side as usize] = datum;
@@ -128,6 +150,80 @@ impl Reader {
         known.translation.write(&mut scanner, unavailable, datum)?;
         scanner.end()?;
         Ok(Some(known.id))
+    }
+
+    fn learned(
+        &mut self,
+        side: Side,
+        bytes: &[u8],
+        plan: Option<&Arc<Plan>>,
+        datum: &mut Vec<u8>,
+    ) -> Result<Option<u32>, JsonError> {
+        if self.learned_by.as_ref().map(Arc::as_ptr) != plan.map(Arc::as_ptr) {
+            self.known.clear();
+            self.settled = [false; 2];
+            self.learned_by = plan.cloned();
+        }
+        let mut scanner = Scanner::new(bytes)?;
+        if scanner.null() {
+            scanner.end()?;
+            return Ok(None);
+        }
+        if self.settled[side as usize]
+            && let Some(known) = self.known.get(self.last[side as usize])
+            && let Some(id) = self.wholly(known, scanner, datum)
+        {
+            return Ok(Some(id));
+        }
+        datum.clear();
+        let lesson = Lesson {
+            settings: &self.settings,
+            plan: plan.map(|plan| &**plan),
+            key_only: side == Side::Key,
+        };
+        let fields = lesson.fields(bytes)?;
+        let settled = lesson.holds(&fields);
+        let index = self.table_of(side, &fields);
+        self.last[side as usize] = index;
+        self.settled[side as usize] = settled;
+        let known = &self.known[index];
+        let unavailable = self.settings.unavailable_value.as_deref();
+        known.translation.write(&mut scanner, unavailable, datum)?;
+        scanner.end()?;
+        Ok(Some(known.id))
+    }
+
+    /// Reads a whole text by what is known. None if anything is wrong with it: what is said must not depend on what came before.
+    fn wholly(&self, known: &Known, mut scanner: Scanner<'_>, datum: &mut Vec<u8>) -> Option<u32> {
+        let unavailable = self.settings.unavailable_value.as_deref();
+        known.translation.write(&mut scanner, unavailable, datum).ok()?;
+        scanner.end().is_ok().then_some(known.id)
+    }
+
+    /// The table with these fields.
+    fn table_of(&mut self, side: Side, fields: &[Learned]) -> usize {
+        let (part, translation): (_, fn(&Settings, &[Learned]) -> Translation) = match side {
+            Side::Value => ("value", declared::value),
+            Side::Key => ("key", declared::key),
+        };
+        let mut text = part.as_bytes().to_vec();
+        fields.iter().for_each(|field| field.describe(&mut text));
+        if let Some(index) = self.known.iter().position(|known| *known.text == *text) {
+            return index;
+        }
+        self.make_room();
+        let digest = hex(&Sha256::digest([self.settings.fingerprint().as_bytes(), &text].concat())[..16]);
+        let name = SchemaId(format!("learned:{part}:{digest}"));
+        self.add(text.into(), name, translation(&self.settings, fields));
+        self.known.len() - 1
+    }
+
+    /// Forgets the oldest schema where there are many.
+    fn make_room(&mut self) {
+        if self.known.len() >= KNOWN_MAX {
+            self.known.remove(0);
+            self.last = self.last.map(|index| index.wrapping_sub(1));
+        }
     }
 
     fn embedded(&mut self, side: Side, bytes: &[u8], datum: &mut Vec<u8>) -> Result<Option<u32>, JsonError> {
@@ -185,10 +281,7 @@ impl Reader {
             return Err(JsonFault::Schema(format!("it is longer than {SCHEMA_BYTES_MAX} bytes")).into());
         }
         let translation = connect::translation(text).map_err(JsonFault::Schema)?;
-        if self.known.len() >= KNOWN_MAX {
-            self.known.remove(0);
-            self.last = self.last.map(|index| index.wrapping_sub(1));
-        }
+        self.make_room();
         let digest = hex(&Sha256::digest(text)[..16]);
         self.add(text.into(), SchemaId(format!("connect:{digest}")), translation);
         Ok(self.known.len() - 1)

@@ -32,6 +32,10 @@ pub(crate) enum How {
     Raw,
     /// A text, or true or false for `true` and `false`.
     Flag,
+    /// A number that is not a whole one of 64 bits: those have a column of their own.
+    Fraction,
+    /// An object or an array, kept as text: anything else has a column of its own.
+    Nested,
     /// A list of records, each an array of its fields.
     Pairs,
     /// A record; what becomes of fields that it does not have.
@@ -48,6 +52,8 @@ pub(crate) enum Unknown {
     /// The same, unless its name says that a transform added it.
     UndeclaredButAdded,
     Ignore,
+    /// The record is refused so that the field is learned from it, unless it is null.
+    Learn,
 }
 
 /// The placeholder for a value that did not change, which may stand for any JSON.
@@ -161,7 +167,13 @@ impl Writer<'_> {
 
     fn scalar(&mut self, kind: &Kind, how: How, scanner: &mut Scanner<'_>) -> Result<(), JsonError> {
         match (kind, how) {
-            (_, How::Raw) => self.raw(scanner),
+            (_, How::Nested) if !matches!(scanner.peek(), Some(b'{' | b'[')) => {
+                Err(mismatch("an object or an array", scanner))
+            }
+            (_, How::Raw | How::Nested) => self.raw(scanner),
+            (_, How::Fraction) if whole(&mut scanner.clone()).is_ok() => {
+                Err(mismatch("a number that is not a whole one", scanner))
+            }
             (_, How::Decimal { scale, base64 }) => self.decimal(scale, base64, scanner),
             (_, How::Flag) if scanner.peek() != Some(b'"') => match scanner.boolean() {
                 Some(flag) => {
@@ -371,7 +383,7 @@ impl Writer<'_> {
                 }
                 None => {
                     let name = name()?;
-                    unknown.judge(&name)?;
+                    unknown.judge(&name, scanner)?;
                     !others.insert(name)
                 }
             };
@@ -408,12 +420,13 @@ impl Writer<'_> {
 }
 
 impl Unknown {
-    fn judge(self, name: &str) -> Result<(), JsonError> {
+    fn judge(self, name: &str, scanner: &mut Scanner<'_>) -> Result<(), JsonError> {
         let fault = match self {
             Unknown::Ignore => return Ok(()),
+            Unknown::Learn if scanner.peek() == Some(b'n') => return Ok(()),
             Unknown::UndeclaredButAdded if name.starts_with("__") => return Ok(()),
             Unknown::Refuse => JsonFault::Unknown,
-            Unknown::Undeclared | Unknown::UndeclaredButAdded => JsonFault::Undeclared,
+            Unknown::Undeclared | Unknown::UndeclaredButAdded | Unknown::Learn => JsonFault::Undeclared,
         };
         Err(fault.plain().within(name))
     }

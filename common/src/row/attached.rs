@@ -85,7 +85,7 @@ impl Attached {
 }
 
 /// Whether a field of a record cannot be a column, because its name stands for something that comes with the record.
-pub(super) fn is_reserved(field: &str) -> bool {
+pub(crate) fn is_reserved(field: &str) -> bool {
     Attached::named(field).is_some()
 }
 

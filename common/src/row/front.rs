@@ -158,7 +158,7 @@ impl RowEncoder {
     }
 
     fn read_json(&mut self, json: &mut Reader, side: Side, bytes: &[u8]) -> Result<Read, Failed> {
-        let id = json.read(side, bytes).map_err(|error| {
+        let id = json.read(side, bytes, self.plan()).map_err(|error| {
             let error = Box::new(error);
             let part = part_of(side);
             (None, Box::new(Problem::Json { part, error }))

@@ -177,7 +177,7 @@ impl Settings {
     }
 
     /// Whether a field of the value is no column: it is excluded, or flattening added it and nobody asked for it.
-    pub(super) fn leaves_out(&self, field: &str) -> bool {
+    pub(crate) fn leaves_out(&self, field: &str) -> bool {
         let is_key = || matches!(&self.key, KeySource::Columns(names) if names.iter().any(|name| name == field));
         if self.column_rules.exclude.iter().any(|excluded| excluded == field) {
             return !is_key();

@@ -45,10 +45,10 @@ impl TopicSettings {
             },
             // A topic of another format may have inherited what says nothing of it.
             columns: if is_json { self.columns.clone() } else { Vec::new() },
-            undeclared: if is_json || self.format == FormatSetting::JsonSchema {
-                self.undeclared
-            } else {
-                Undeclared::default()
+            undeclared: match (self.format, self.undeclared) {
+                (FormatSetting::Json, undeclared) => undeclared,
+                (FormatSetting::JsonSchema, Undeclared::Ignore) => Undeclared::Ignore,
+                _ => Undeclared::default(),
             },
             key: match &self.key {
                 KeySetting::Record => KeySource::Record,

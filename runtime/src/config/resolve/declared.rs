@@ -30,7 +30,11 @@ pub(super) fn format(section: &Section<'_>, inherited: &TopicSettings) -> (Forma
             Vec::new()
         }
     };
-    let choices = [("refuse", Undeclared::Refuse), ("ignore", Undeclared::Ignore)];
+    let choices = [
+        ("refuse", Undeclared::Refuse),
+        ("ignore", Undeclared::Ignore),
+        ("learn", Undeclared::Learn),
+    ];
     let undeclared = choice_from(section, "undeclared", &choices, inherited.undeclared);
     (format, columns, undeclared)
 }
@@ -64,36 +68,37 @@ fn column(section: &Section<'_>, field: String, ty: &Value) -> Option<Declared> 
 /// What a topic in JSON without a schema has to say, and no other may.
 pub(super) fn check(
     section: &Section<'_>,
-    format: FormatSetting,
-    columns: &[Declared],
+    (format, columns, undeclared): (FormatSetting, &[Declared], Undeclared),
     key: &KeySetting,
     order_by: Option<&str>,
     flat_fields: &[String],
 ) {
     if format != FormatSetting::Json {
         for key in ["columns", "undeclared"] {
-            if key == "undeclared" && format == FormatSetting::JsonSchema {
+            let learns = undeclared == Undeclared::Learn;
+            if key == "undeclared" && format == FormatSetting::JsonSchema && !learns {
                 continue;
             }
-            if section.has(key) && (key == "columns" || section.peek::<String>(key).as_deref() == Some("ignore")) {
+            if section.has(key) && (key == "columns" || undeclared != Undeclared::Refuse) {
                 let hint = "write format = \"json\", or leave it out: schemas say what the columns are";
                 section.wrong(key, "is only for JSON without a schema", hint);
             }
         }
         return;
     }
-    if columns.is_empty() {
+    if columns.is_empty() && undeclared != Undeclared::Learn {
         // A mistake among the columns is told already.
         if !section.has("columns") {
             section.wrong(
                 "columns",
                 "is missing: JSON without a schema does not say what its columns are",
-                HINT,
+                "write columns = { id = \"bigint\", name = \"varchar\" } (docs/formats.md lists the types), or undeclared = \"learn\"",
             );
         }
         return;
     }
-    let unknown = |name: &str| columns.iter().all(|column| column.field != name);
+    // What is learned can have any name.
+    let unknown = |name: &str| undeclared != Undeclared::Learn && columns.iter().all(|column| column.field != name);
     let must_be_declared = |setting: &str, name: &str| {
         if unknown(name) {
             section.wrong(
