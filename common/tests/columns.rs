@@ -396,6 +396,27 @@ fn a_change_of_type_halts_or_gets_a_column_of_its_own() {
 }
 
 #[test]
+fn a_column_that_is_rebuilt_takes_both_types_in_any_order() {
+    let mut topic = Topic::new(ColumnRules {
+        type_changes: TypeChanges::Rebuild,
+        ..ColumnRules::default()
+    });
+    let whole = topic.schema(&schema(&[("v", r#""int""#), ("d", r#""int""#)]));
+    let text_ = topic.schema(&schema(&[("v", r#""string""#), ("d", r#""double""#)]));
+    let row = |topic: &mut Topic, schema: u32, v: Vec<u8>, d: Vec<u8>| topic.row(schema, &datum(&[number(1), v, d]));
+    assert_eq!(row(&mut topic, whole, number(7), number(8)).unwrap(), ["1", "7", "8"]);
+    for _ in 0..2 {
+        let half = 0.5_f64.to_le_bytes().to_vec();
+        assert_eq!(row(&mut topic, text_, text(b"x"), half).unwrap(), ["1", "x", "0.5"]);
+        assert_eq!(row(&mut topic, whole, number(-7), number(9)).unwrap(), ["1", "-7", "9"]);
+    }
+    assert_eq!(topic.columns(), ["id BIGINT", "v VARCHAR", "d DOUBLE PRECISION"]);
+    let flag = topic.schema(&schema(&[("v", r#""boolean""#), ("d", r#""int""#)]));
+    let said = row(&mut topic, flag, vec![1], number(1)).unwrap_err();
+    assert!(said.contains("cannot become"), "{said}");
+}
+
+#[test]
 fn a_key_keeps_its_type_whatever_the_rules() {
     let mut topic = Topic::new(ColumnRules {
         type_changes: TypeChanges::NewColumn,

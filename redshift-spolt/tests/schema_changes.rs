@@ -228,21 +228,31 @@ fn statements(evolution: &Evolution) -> Vec<String> {
     all
 }
 
-/// What such a change does where `type_changes` says `new_column`, if it is of that kind.
+/// What such a change does where `type_changes` allows it, if it is of that kind.
 fn allowed(narrow: &Plan, before: &Schemas, after: &Schemas) -> String {
-    let settings = Settings {
-        column_rules: ColumnRules {
-            type_changes: TypeChanges::NewColumn,
-            ..ColumnRules::default()
-        },
-        ..Settings::default()
-    };
-    let Ok(wide) = plan_for(&[before.clone(), after.clone()], &settings) else {
-        return String::new();
-    };
-    let evolution = evolve::compare(&catalog(&wanted(narrow)), &wanted(&wide), Mode::Upsert).unwrap();
-    let shown: Vec<String> = statements(&evolution).iter().map(|sql| format!("`{sql}`")).collect();
-    format!("with `type_changes = \"new_column\"`: {}", shown.join("; "))
+    let policies = [
+        (TypeChanges::NewColumn, "new_column"),
+        (TypeChanges::Rebuild, "rebuild"),
+    ];
+    let shown = policies.into_iter().filter_map(|(type_changes, name)| {
+        let settings = Settings {
+            column_rules: ColumnRules {
+                type_changes,
+                ..ColumnRules::default()
+            },
+            ..Settings::default()
+        };
+        let wide = plan_for(&[before.clone(), after.clone()], &settings).ok()?;
+        let back = plan_for(&[before.clone(), after.clone(), before.clone()], &settings).unwrap();
+        assert_eq!(back, wide, "old records fit the new plan");
+        let rebuild = type_changes == TypeChanges::Rebuild;
+        let union = evolve::union(Some(narrow), &[&wide], rebuild).unwrap();
+        let present = catalog(&wanted(narrow));
+        let evolution = evolve::compare(&present, &wanted(&union), Mode::Upsert, rebuild).unwrap();
+        let shown: Vec<String> = statements(&evolution).iter().map(|sql| format!("`{sql}`")).collect();
+        Some(format!("with `type_changes = \"{name}\"`: {}", shown.join("; ")))
+    });
+    shown.collect::<Vec<String>>().join("; ")
 }
 
 /// One line of the page: who does what.
@@ -263,8 +273,8 @@ fn follows(change: &Change) -> String {
         }
     };
     let present = catalog(&wanted(&narrow));
-    let union = evolve::union(Some(&narrow), &[&wide]).unwrap();
-    let evolution = match evolve::compare(&present, &wanted(&union), Mode::Upsert) {
+    let union = evolve::union(Some(&narrow), &[&wide], false).unwrap();
+    let evolution = match evolve::compare(&present, &wanted(&union), Mode::Upsert, false) {
         Ok(evolution) => evolution,
         Err(failure) => return format!("halts the table: {} | | ", failure.to_string().lines().next().unwrap()),
     };

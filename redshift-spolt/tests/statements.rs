@@ -365,7 +365,7 @@ fn scripts() -> Vec<(&'static str, Script)> {
             compiled(Mode::Upsert, &set_aside(), Some(&row), Some(&narrow), &narrow_catalog()),
         ),
         ("set_aside_later", {
-            let columns = aside::columns(&aside::key_columns(&narrow));
+            let columns = aside::columns(&aside::key_columns(&narrow), false);
             let catalog: Vec<Present> = columns
                 .iter()
                 .map(|column| present_as(&column.name, column.ty))
@@ -380,7 +380,7 @@ fn scripts() -> Vec<(&'static str, Script)> {
             )
         }),
         ("set_aside_soft_delete", {
-            let columns = aside::columns(&aside::key_columns(&narrow));
+            let columns = aside::columns(&aside::key_columns(&narrow), false);
             let catalog: Vec<Present> = columns
                 .iter()
                 .map(|column| present_as(&column.name, column.ty))

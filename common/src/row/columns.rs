@@ -19,6 +19,8 @@ pub enum TypeChanges {
     Halt,
     /// Its values go into a column of their own, named after the type; the column that it had stays, and is NULL in rows of the new type.
     NewColumn,
+    /// Its column is rebuilt with a type that holds both ([`ColumnType::rebuilt`]), or the partition halts where none does.
+    Rebuild,
 }
 
 /// Rules for single columns; fields are named as the source names them. Part of the fingerprint where there are any.

@@ -214,10 +214,20 @@ fn add_key(fields: &mut Vec<Field>, key: Vec<Field>) -> Result<(), PlanError> {
 }
 
 impl Field {
-    /// A column of its own for values of a type that its first one cannot take on, where the rules allow that and it is no part of the key.
+    /// What becomes of values of a type that their first column cannot take on, where it is no part of the key: a column of their own, or
+    /// that column with a type for both, as the rules say.
     fn turn(mut self, plan: &mut Plan, first: usize, rules: &ColumnRules) -> Result<(), PlanError> {
         let column = &mut plan.columns[first];
-        if rules.type_changes == TypeChanges::Halt || column.key.is_some() || self.key.is_some() {
+        let is_key = column.key.is_some() || self.key.is_some();
+        if rules.type_changes == TypeChanges::Rebuild
+            && !is_key
+            && let Some(ty) = column.ty.rebuilt(self.ty)
+        {
+            column.ty = ty;
+            column.nullable |= self.nullable;
+            return Ok(());
+        }
+        if rules.type_changes != TypeChanges::NewColumn || is_key {
             return Err(PlanError::TypeChanged {
                 field: self.source,
                 planned: column.ty,

@@ -129,7 +129,7 @@ async fn simple(session: &mut dyn Session, table: &Table, step: Step) -> Result<
 async fn finish(session: &mut dyn Session, table: &Table, (load_id, now_ms): (&str, i64)) -> Result<bool, Failure> {
     let target = &table.target;
     let (own, beside) = both(session, table).await?;
-    let lacks = refresh::lacks(&own, &beside)?;
+    let lacks = refresh::lacks(&own, &beside, target.made.rebuild)?;
     let attached = if lacks.convert.is_empty() {
         attached::NOTHING.clone()
     } else {

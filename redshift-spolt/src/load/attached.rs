@@ -79,17 +79,17 @@ pub fn parse([comments, rights, views]: &[Answer; 3]) -> Attached {
 }
 
 impl Attached {
-    /// Whether a column may be replaced by another of its name.
+    /// Whether a column may be dropped, be it for another of its name; `what` says why it shall be.
     ///
     /// # Errors
     /// When views are bound to it, with their names.
-    pub fn may_be_replaced(&self, column: &str) -> Result<(), Failure> {
+    pub fn may_be_dropped(&self, column: &str, what: &str) -> Result<(), Failure> {
         let Some(views) = self.views.get(column) else {
             return Ok(());
         };
         let views: Vec<&str> = views.iter().map(String::as_str).collect();
         Err(Failure::halt(format!(
-            "a wider column has to take the place of this one, and views are bound to it: `{}`",
+            "{what}, and views are bound to it: `{}`",
             views.join("`, `")
         ))
         .column(column)

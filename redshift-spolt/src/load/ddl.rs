@@ -77,7 +77,12 @@ pub(super) fn shape(
     columns: &[Wanted],
     mode: Mode,
 ) -> Result<(), Failure> {
-    let evolution = evolve::compare(facts.catalog, columns, mode)?;
+    let mut evolution = evolve::compare(facts.catalog, columns, mode, target.made.rebuild)?;
+    let present = facts.catalog.iter().map(|column| &column.name);
+    evolution.drop = present
+        .filter(|name| target.made.drop_columns.contains(name))
+        .cloned()
+        .collect();
     if evolution.create && facts.known.is_some() {
         return Err(
             Failure::halt("the target table is gone, but its state says that rows were loaded into it").hint(
@@ -145,7 +150,7 @@ pub(super) fn shape_deleted(
     order: &Order,
 ) -> Result<(), Failure> {
     let columns = order.columns();
-    let evolution = evolve::compare(facts.deleted, &columns, Mode::Upsert)?;
+    let evolution = evolve::compare(facts.deleted, &columns, Mode::Upsert, target.made.rebuild)?;
     let table = target.own().deleted(&target.state_schema);
     if evolution.create && facts.known.is_some() {
         return Err(Failure::halt(format!(
@@ -283,30 +288,64 @@ fn changes(
         }
     }
     for column in &evolution.convert {
-        replaceable(&column.name, made)?;
-        attached.may_be_replaced(&column.name)?;
+        let what = "a wider column has to take the place of this one";
+        droppable(&column.name, what, made)?;
+        attached.may_be_dropped(&column.name, what)?;
         let convert = evolve::convert(table, column, &encoded(&column.name, made));
         let restore = attached.restore(table, &column.name)?;
         for sql in convert.into_iter().chain(restore) {
             changes.push(Change::new(Purpose::Convert, "wider_type", Some(&column.name), sql));
         }
     }
+    for column in &evolution.drop {
+        let what = "`drop_columns` says that this one goes";
+        droppable(column, what, made)?;
+        attached.may_be_dropped(column, what)?;
+        let sql = format!("ALTER TABLE {table} DROP COLUMN {}", identifier(column));
+        changes.push(Change::new(Purpose::Convert, "drop_column", Some(column), sql));
+    }
     Ok(changes)
 }
 
+/// The columns that the table shall have: all but those that are dropped.
+///
+/// # Errors
+/// When one of those is part of the key, or orders the rows.
+pub(super) fn without_dropped(
+    columns: &[Wanted],
+    target: &Target,
+    order_by: Option<&str>,
+) -> Result<Vec<Wanted>, Failure> {
+    let dropped = |column: &&Wanted| target.made.drop_columns.contains(&column.name);
+    let needed = |column: &&Wanted| column.key || Some(column.name.as_str()) == order_by;
+    if let Some(column) = columns.iter().filter(dropped).find(needed) {
+        let what = if column.key {
+            "is part of the key"
+        } else {
+            "orders the rows"
+        };
+        return Err(
+            Failure::halt(format!("`drop_columns` says that this column goes, and it {what}"))
+                .column(&column.name)
+                .hint("take it out of the topic's `drop_columns`"),
+        );
+    }
+    Ok(columns.iter().filter(|column| !dropped(column)).cloned().collect())
+}
+
 /// A column by which rows are sorted or spread cannot be dropped (vendor page "ALTER TABLE").
-fn replaceable(column: &str, made: &TableSettings) -> Result<(), Failure> {
+fn droppable(column: &str, what: &str, made: &TableSettings) -> Result<(), Failure> {
     let sorts = made.sort_key.iter().any(|name| name == column);
     let spreads = matches!(&made.dist, Some(DistSetting::Key(name)) if name == column);
     if !sorts && !spreads {
         return Ok(());
     }
-    let what = if sorts { "sorted" } else { "spread" };
+    let how = if sorts { "sorted" } else { "spread" };
     Err(Failure::halt(format!(
-        "a wider column has to take the place of this one, by which rows are {what}, so that it cannot be dropped"
+        "{what}, but rows are {how} by it, so that it cannot be dropped"
     ))
     .column(column)
-    .hint("rebuild the table with the wider column, its rows and `_kafka_` columns as they are; then restart"))
+    .hint("rebuild the table as it shall be, with its rows and `_kafka_` columns as they are; then restart"))
 }
 
 /// How a column is compressed, where that is said.

@@ -115,8 +115,9 @@ pub fn parse(answer: &Answer) -> Vec<Present> {
 /// The columns of all plans together, in order of first sight: those of `known` (what the table already had) first.
 ///
 /// # Errors
-/// When one column has two types, or the plans disagree about the key.
-pub fn union(known: Option<&Plan>, plans: &[&Plan]) -> Result<Plan, Failure> {
+/// When one column has two types that no type holds (or none by which it is rebuilt, where `rebuild` allows that), or the plans disagree
+/// about the key.
+pub fn union(known: Option<&Plan>, plans: &[&Plan], rebuild: bool) -> Result<Plan, Failure> {
     let mut all = Plan::default();
     let mut key: Option<Vec<String>> = None;
     for plan in known.into_iter().chain(plans.iter().copied()) {
@@ -129,7 +130,12 @@ pub fn union(known: Option<&Plan>, plans: &[&Plan]) -> Result<Plan, Failure> {
             match all.columns.iter_mut().find(|known| known.name == column.name) {
                 None => all.columns.push(column.clone()),
                 Some(known) => {
-                    known.ty = known.ty.join(column.ty).ok_or_else(|| {
+                    let both = if rebuild {
+                        known.ty.rebuilt(column.ty)
+                    } else {
+                        known.ty.join(column.ty)
+                    };
+                    known.ty = both.ok_or_else(|| {
                         Failure::halt(format!(
                             "the column is `{}` in one schema and `{}` in another",
                             known.ty, column.ty
@@ -233,13 +239,16 @@ pub struct Evolution {
     pub widen: Vec<(String, u32)>,
     /// Numbers whose column a wider one takes the place of, inside the transaction.
     pub convert: Vec<Wanted>,
+    /// Columns that the table shall not have any more, inside the transaction.
+    pub drop: Vec<String>,
 }
 
-/// Compares the catalog with what is wanted (data columns, then the meta columns of the mode).
+/// Compares the catalog with what is wanted (data columns, then the meta columns of the mode); `rebuild` says whether a column may get a type
+/// that is not just wider.
 ///
 /// # Errors
 /// When a column has a type that the wanted one cannot be stored in, or a column that no load fills does not allow NULL.
-pub fn compare(present: &[Present], wanted: &[Wanted], mode: Mode) -> Result<Evolution, Failure> {
+pub fn compare(present: &[Present], wanted: &[Wanted], mode: Mode, rebuild: bool) -> Result<Evolution, Failure> {
     let meta = mode.meta_columns().into_iter().map(|(name, ty)| Wanted {
         name: name.to_owned(),
         ty,
@@ -249,14 +258,14 @@ pub fn compare(present: &[Present], wanted: &[Wanted], mode: Mode) -> Result<Evo
         longest: 0,
     });
     let all: Vec<Wanted> = wanted.iter().cloned().chain(meta).collect();
-    compare_all(present, &all)
+    compare_all(present, &all, rebuild)
 }
 
 /// The same with all columns that are wanted.
 ///
 /// # Errors
 /// See [`compare`].
-pub fn compare_all(present: &[Present], all: &[Wanted]) -> Result<Evolution, Failure> {
+pub fn compare_all(present: &[Present], all: &[Wanted], rebuild: bool) -> Result<Evolution, Failure> {
     if present.is_empty() {
         return Ok(Evolution {
             create: true,
@@ -273,7 +282,7 @@ pub fn compare_all(present: &[Present], all: &[Wanted]) -> Result<Evolution, Fai
                 ));
             }
             None => evolution.add.push(column.clone()),
-            Some(present) => match accepts(present, column) {
+            Some(present) => match accepts(present, column, rebuild) {
                 Fit::Fits => {}
                 Fit::Widen(width) => evolution.widen.push((column.name.clone(), width)),
                 Fit::Convert => evolution.convert.push(column.clone()),
@@ -316,9 +325,15 @@ fn type_differs(present: &Present, column: &Wanted) -> Failure {
 pub fn convert(table: &str, column: &Wanted, encoding: &str) -> [String; 4] {
     let (name, ty) = (identifier(&column.name), column.ty);
     let wider = identifier(WIDER);
+    // Redshift converts nothing to text unless it is told to.
+    let value = if column.ty.is_text() {
+        format!("CAST({name} AS {ty})")
+    } else {
+        name.clone()
+    };
     [
         format!("ALTER TABLE {table} ADD COLUMN {wider} {ty}{encoding}"),
-        format!("UPDATE {table} SET {wider} = {name}"),
+        format!("UPDATE {table} SET {wider} = {value}"),
         format!("ALTER TABLE {table} DROP COLUMN {name}"),
         format!("ALTER TABLE {table} RENAME COLUMN {wider} TO {name}"),
     ]
@@ -335,11 +350,16 @@ enum Fit {
 }
 
 /// Whether every value of the wanted type can be stored in the present column as it is.
-fn accepts(present: &Present, column: &Wanted) -> Fit {
+fn accepts(present: &Present, column: &Wanted, rebuild: bool) -> Fit {
     let name = present.ty.split('(').next().unwrap_or_default().trim();
+    let is_whole = matches!(name, "smallint" | "int2" | "integer" | "int4" | "bigint" | "int8");
+    let rebuilt = if rebuild { Fit::Convert } else { Fit::Differs };
     let one_of = |names: &[&str]| if names.contains(&name) { Fit::Fits } else { Fit::Differs };
     match column.ty {
         ColumnType::Varchar { limit } => {
+            if is_whole || matches!(name, "numeric" | "decimal" | "date") {
+                return rebuilt;
+            }
             if !matches!(name, "character varying" | "varchar") {
                 return Fit::Differs;
             }
@@ -357,10 +377,13 @@ fn accepts(present: &Present, column: &Wanted) -> Fit {
         ColumnType::BigInt => one_of(&["bigint", "int8"]),
         ColumnType::Real => one_of(&["real", "float4", "double precision", "float8"]),
         ColumnType::Double if matches!(name, "real" | "float4") => Fit::Convert,
+        ColumnType::Double if matches!(name, "smallint" | "int2" | "integer" | "int4") => rebuilt,
         ColumnType::Double => one_of(&["double precision", "float8"]),
         ColumnType::Decimal { precision, scale } => {
             let (precision, scale) = (u32::from(precision), u32::from(scale));
             match (present.precision, present.scale) {
+                // The plan has it only with enough digits (`ColumnType::rebuilt`).
+                _ if is_whole => rebuilt,
                 _ if !matches!(name, "numeric" | "decimal") => Fit::Differs,
                 (Some(had), Some(digits)) if digits == scale && had >= precision => Fit::Fits,
                 // Every digit that it had has its place in the new one.

@@ -193,7 +193,10 @@ fn fill_unchanged(out: &mut Writer, facts: &Facts<'_>, stage: &str, target: &Tar
             unchanged::left(stage, columns),
         ),
     };
-    for sql in fills.into_iter().chain(earlier) {
+    let is_kept = |name: &&str| columns.iter().any(|column| column.name == **name);
+    let dropped = marked.iter().filter(|name| !is_kept(name));
+    let unmarked = dropped.map(|name| unchanged::unmark(stage, name));
+    for sql in fills.into_iter().chain(earlier).chain(unmarked) {
         out.add(Purpose::FillUnchanged, sql, Expect::Done);
     }
     out.add(Purpose::CountUnchanged, left, Expect::NoneLeft);

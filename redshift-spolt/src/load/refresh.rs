@@ -112,7 +112,7 @@ fn forget(tables: &StateTables) -> String {
 ///
 /// # Errors
 /// When a column cannot be followed.
-pub fn lacks(own: &[Present], beside: &[Present]) -> Result<Evolution, Failure> {
+pub fn lacks(own: &[Present], beside: &[Present], rebuild: bool) -> Result<Evolution, Failure> {
     let gone = || Failure::halt("the table, or the one beside it that a refresh is loaded into, is gone");
     if own.is_empty() || beside.is_empty() {
         return Err(gone().hint("restore it, or give the refresh up: `redshift-spolt refresh give-up TOPIC`"));
@@ -127,7 +127,7 @@ pub fn lacks(own: &[Present], beside: &[Present]) -> Result<Evolution, Failure> 
     let wanted = beside
         .iter()
         .map(|column| column.wanted().ok_or_else(|| strange(column)));
-    evolve::compare_all(own, &wanted.collect::<Result<Vec<Wanted>, Failure>>()?)
+    evolve::compare_all(own, &wanted.collect::<Result<Vec<Wanted>, Failure>>()?, rebuild)
 }
 
 /// The rows beside take the place of the table's, which has all their columns by now. The second statement must touch as many rows as

@@ -14,7 +14,7 @@ use common::table::ColumnType;
 
 use super::aside::{self, AsideGroup};
 use super::attached::Attached;
-use super::ddl::{constant, create_table, shape, shape_deleted, shape_own};
+use super::ddl::{self, constant, create_table, shape, shape_deleted, shape_own};
 use super::evolve::{self, Present, Wanted};
 use super::growth;
 use super::merge;
@@ -59,7 +59,7 @@ pub enum Purpose {
     AddColumn,
     /// Gives existing rows a new column's default.
     FillDefault,
-    /// Puts a wider column in the place of one whose numbers became too large.
+    /// Puts a wider column in the place of one whose numbers became too large, or drops one that nobody wants.
     Convert,
     /// Writes down a change of the target's columns.
     RecordChange,
@@ -301,7 +301,7 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
         .iter()
         .filter_map(|group| facts.plans.get(&group.key.plan))
         .collect();
-    let plan = evolve::union(facts.known, &plans)?;
+    let plan = evolve::union(facts.known, &plans, target.made.rebuild)?;
     let mode = Mode::of(target.mode, &plan);
     mode::settled(mode, facts.table_row, facts.catalog)?;
     let ordered = order::settled(
@@ -330,7 +330,7 @@ fn compile_inner(target: &Target, facts: &Facts<'_>) -> Result<Script, Failure> 
     let aside = set_aside(&mut script.before, &mut out, target, facts, &plan)?;
     if !facts.load.groups.is_empty() {
         let columns = evolve::wanted(&plan, &target.varchar, &facts.load.longest())?;
-        let mut kept = columns.clone();
+        let mut kept = ddl::without_dropped(&columns, target, script.row.order.as_deref())?;
         if mode == Mode::Append && !unchanged::marked(facts.load).is_empty() {
             kept.push(unchanged::marks_column());
         }
@@ -441,6 +441,7 @@ fn truncated(out: &mut Writer, target: &Target, facts: &Facts<'_>, script: &mut 
     };
     if facts.load.groups.is_empty() {
         let columns = evolve::wanted(plan, &target.varchar, &BTreeMap::new())?;
+        let columns = ddl::without_dropped(&columns, target, order)?;
         shape(&mut script.before, out, target, facts, &columns, script.mode)?;
     }
     let (purpose, sql) = truncate::statement(facts.load, run, script.mode, &target.table.sql());
@@ -501,13 +502,15 @@ fn set_aside(
     let keys = aside::key_columns(&evolve::union(
         Some(plan).filter(|plan| !plan.columns.is_empty()),
         &own,
+        // Keys keep their types.
+        false,
     )?);
     if groups.is_empty() {
         return Ok(aside::has_keys(facts.aside, &keys).then_some(table));
     }
     let headers = aside::any_headers(groups);
     let columns = aside::columns(&keys, headers);
-    let evolution = evolve::compare_all(facts.aside, &columns)?;
+    let evolution = evolve::compare_all(facts.aside, &columns, false)?;
     let create = create_table(&table, columns.iter().map(|column| (column.name.as_str(), column.ty)));
     shape_own(before, out, &name, facts.aside, (&evolution, create))?;
     out.add(Purpose::CreateStage, aside::create_stage(&keys, headers), Expect::Done);

@@ -166,11 +166,24 @@ fn is_marked(from: &str, column: &str) -> String {
     format!("STRPOS(',' || {from}.\"{MARKS}\" || ',', ',{column},') > 0")
 }
 
+/// The marks of a staged row without one.
+fn without(stage: &str, column: &str) -> String {
+    format!("\"{MARKS}\" = BTRIM(REPLACE(',' || {stage}.\"{MARKS}\" || ',', ',{column},', ','), ',')")
+}
+
 /// The assignment of a value, and the mark taken away.
 fn set(stage: &str, column: &str) -> String {
     let name = identifier(column);
+    format!("SET {name} = v.{name},\n    {}", without(stage, column))
+}
+
+/// Takes the marks of a column away that the target does not have: there is no value to be found.
+#[must_use]
+pub fn unmark(stage: &str, column: &str) -> String {
     format!(
-        "SET {name} = v.{name},\n    \"{MARKS}\" = BTRIM(REPLACE(',' || {stage}.\"{MARKS}\" || ',', ',{column},', ','), ',')"
+        "UPDATE {stage}\nSET {}\nWHERE {}",
+        without(stage, column),
+        is_marked(stage, column)
     )
 }
 

@@ -370,7 +370,7 @@ fn a_truncate_halts_where_rows_in_other_partitions_have_no_order_against_it() {
 
 /// The table of records set aside, with the one at offset 1 that has the key 1.
 fn set_aside(warehouse: &Warehouse) {
-    let columns = aside::columns(&aside::key_columns(&plan()));
+    let columns = aside::columns(&aside::key_columns(&plan()), false);
     let lines: Vec<String> = columns
         .iter()
         .map(|column| format!("\"{}\" {}", column.name, column.ty))

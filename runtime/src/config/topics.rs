@@ -303,6 +303,10 @@ pub struct TableSettings {
     pub dist: Option<DistSetting>,
     /// Compression encodings, by column.
     pub encode: BTreeMap<String, String>,
+    /// Columns that the table shall not have, whatever the source sends.
+    pub drop_columns: Vec<String>,
+    /// Whether a column is rebuilt with another type where its field changes to one that no wider type holds.
+    pub rebuild: bool,
 }
 
 /// What is read of the headers of a topic's records.

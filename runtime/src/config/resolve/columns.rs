@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use common::json::Undeclared;
 use common::row::{MessageField, TypeChanges};
 use common::table::{ColumnType, RESERVED_PREFIX};
 use toml::Value;
@@ -67,8 +68,17 @@ pub(super) fn types(section: &Section<'_>, inherited: &BTreeMap<String, ColumnTy
     types
 }
 
-pub(super) fn type_changes(section: &Section<'_>, inherited: TypeChanges) -> TypeChanges {
-    let choices = [("halt", TypeChanges::Halt), ("new_column", TypeChanges::NewColumn)];
+/// What a change of type does. Where columns are learned nobody has promised any types, so there it is a matter of course unless the topic
+/// says otherwise.
+pub(super) fn type_changes(section: &Section<'_>, inherited: TypeChanges, undeclared: Undeclared) -> TypeChanges {
+    if undeclared == Undeclared::Learn && !section.has("type_changes") {
+        return TypeChanges::NewColumn;
+    }
+    let choices = [
+        ("halt", TypeChanges::Halt),
+        ("new_column", TypeChanges::NewColumn),
+        ("rebuild", TypeChanges::Rebuild),
+    ];
     choice_from(section, "type_changes", &choices, inherited)
 }
 
@@ -133,7 +143,7 @@ const ENCODINGS: [&str; 13] = [
 ];
 
 /// How the table is made and changed.
-pub(super) fn table(section: &Section<'_>, inherited: &TableSettings) -> TableSettings {
+pub(super) fn table(section: &Section<'_>, inherited: &TableSettings, type_changes: TypeChanges) -> TableSettings {
     let choices = [
         ("apply", DdlSetting::Apply),
         ("preview", DdlSetting::Preview),
@@ -150,7 +160,22 @@ pub(super) fn table(section: &Section<'_>, inherited: &TableSettings) -> TableSe
         sort_key,
         dist: dist(section, inherited.dist.as_ref()),
         encode: encode(section, &inherited.encode),
+        drop_columns: drop_columns(section, &inherited.drop_columns),
+        rebuild: type_changes == TypeChanges::Rebuild,
     }
+}
+
+/// Columns that the table shall not have.
+fn drop_columns(section: &Section<'_>, inherited: &[String]) -> Vec<String> {
+    let columns: Vec<String> = section.or("drop_columns", inherited.to_vec());
+    if let Some(own) = columns
+        .iter()
+        .find(|column| column.to_lowercase().starts_with(RESERVED_PREFIX))
+    {
+        let hint = "name columns of the source's fields; those that begin with `_kafka_` are the connector's";
+        section.wrong("drop_columns", format!("`{own}` cannot be dropped"), hint);
+    }
+    columns
 }
 
 /// Columns of a compound sort key (vendor page "CREATE TABLE").

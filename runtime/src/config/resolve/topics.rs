@@ -112,7 +112,9 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
         let hint = "name a field of the value, or write envelope = \"debezium\"";
         section.wrong("order_by", "only a Debezium envelope has a `source`", hint);
     }
-    declared::check(section, format, &columns, &key, order_by.as_deref(), &flat_fields);
+    let what = (format, columns.as_slice(), undeclared);
+    let type_changes = columns::type_changes(section, inherited.type_changes, undeclared);
+    declared::check(section, what, &key, order_by.as_deref(), &flat_fields);
     let allow_expired_signals = section.or("allow_expired_signals", inherited.allow_expired_signals);
     let bad_records_max = section.or("bad_records_max", inherited.bad_records_max);
     let mut varchar = inherited.varchar.clone();
@@ -157,9 +159,9 @@ fn topic_settings(section: &Section<'_>, inherited: &TopicSettings) -> TopicSett
         exclude_fields: section.or("exclude_fields", inherited.exclude_fields.clone()),
         rename: columns::rename(section, &inherited.rename),
         types: columns::types(section, &inherited.types),
-        type_changes: columns::type_changes(section, inherited.type_changes),
+        type_changes,
         metadata: columns::metadata(section, envelope, &inherited.metadata),
-        table: columns::table(section, &inherited.table),
+        table: columns::table(section, &inherited.table, type_changes),
     }
 }
 
