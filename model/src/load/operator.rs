@@ -130,6 +130,7 @@ impl Loading {
                 column: None,
                 error: String::new(),
                 status: line.text("_kafka_status")?.to_owned(),
+                headers: None,
                 key: None,
                 value: None,
                 key_known: line.number(KEY).is_some(),
