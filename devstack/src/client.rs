@@ -2,6 +2,7 @@
 
 pub mod connect;
 pub mod kafka;
+pub mod mariadb;
 pub mod registry;
 pub mod s3;
 pub mod sql;

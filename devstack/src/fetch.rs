@@ -82,14 +82,34 @@ pub async fn kafka(cache: &Path, progress: &Progress) -> Result<PathBuf> {
     maven::kafka(cache, progress).await
 }
 
-/// Fetches Kafka Connect with Debezium, which only a source of real changes needs; the answer is its folder.
+/// Kafka Connect with what it can run.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// Folder with its jars.
+    pub jars: PathBuf,
+    /// Folders with its plugins.
+    pub plugins: Vec<PathBuf>,
+}
+
+/// Fetches Kafka Connect with Debezium, which only a source of real changes needs; and with `mariadb` that database and its connector.
 ///
 /// # Errors
 /// A system package is missing and cannot be installed, or the download fails.
-pub async fn connect(cache: &Path, progress: &Progress) -> Result<PathBuf> {
+pub async fn connect(cache: &Path, mariadb: bool, progress: &Progress) -> Result<Worker> {
     system::ensure(progress).await?;
+    if mariadb {
+        system::ensure_mariadb(progress).await?;
+    }
     let _lock = lock(cache, progress)?;
-    maven::connect(cache, progress).await
+    let connect = maven::connect(cache, progress).await?;
+    let mut plugins = vec![connect.join("plugins")];
+    if mariadb {
+        plugins.push(maven::debezium_mariadb(cache, progress).await?);
+    }
+    Ok(Worker {
+        jars: connect.join("lib"),
+        plugins,
+    })
 }
 
 fn lock(cache: &Path, progress: &Progress) -> Result<File> {

@@ -4,12 +4,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
+use crate::home::Home;
 use crate::process::Process;
 use crate::wait::INTERVAL;
 
+mod account;
 pub mod connect;
 pub mod kafka;
 pub mod localstack;
+pub mod mariadb;
 pub mod postgres;
 pub mod redshift_local;
 pub mod registry;
@@ -28,6 +31,15 @@ pub struct Started {
     pub process: Process,
     /// Host:port or URL.
     pub address: String,
+}
+
+/// Removes what the parts of a stack in this home left outside of it, if anything.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn clean(home: &Home) -> Result<()> {
+    postgres::clean(home)?;
+    mariadb::clean(home)
 }
 
 /// Waits until `probe` succeeds; fails early when the process ends, and with the end of its log in any case.

@@ -170,7 +170,7 @@ impl Stack {
             let _ = std::fs::remove_file(home.run().join(ADDRESSES_FILE));
             // What cannot be removed now is removed by the next start, which says so when it fails.
             let _ = std::fs::remove_dir_all(home.data());
-            let _ = part::postgres::clean(home);
+            let _ = part::clean(home);
         }
     }
 
@@ -300,7 +300,7 @@ impl Drop for Stack {
 /// The data cannot be removed.
 pub fn clear(home: &Home) -> Result<Vec<String>> {
     let stopped = stop_left(&home.run())?;
-    part::postgres::clean(home)?;
+    part::clean(home)?;
     for folder in [home.data(), home.logs(), home.run()] {
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;

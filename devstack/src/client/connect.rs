@@ -82,6 +82,14 @@ impl Connect {
         Ok(status_in(&answer))
     }
 
+    /// How far a source is whose changes Kafka has.
+    ///
+    /// # Errors
+    /// The worker does not answer, or does not know the connector.
+    pub async fn offsets(&self, name: &str) -> Result<Value> {
+        self.get(&format!("connectors/{name}/offsets")).await
+    }
+
     async fn get(&self, path: &str) -> Result<Value> {
         let url = format!("{}/{path}", self.url);
         let response = self

@@ -17,6 +17,9 @@ pub const REGISTRY: &str = "2.6.13.Final";
 /// Version of Debezium's source for PostgreSQL.
 pub const DEBEZIUM: &str = "3.6.3.Final";
 
+/// Version of Debezium's source for MariaDB.
+pub const DEBEZIUM_MARIADB: &str = "3.5.0.Final";
+
 /// Kafka logs through slf4j 1.7; without a binding it would be silent.
 const SLF4J: &str = "1.7.36";
 
@@ -62,6 +65,23 @@ pub(super) async fn connect(cache: &Path, progress: &Progress) -> Result<PathBuf
             jars(cache, &folder, "plugins/avro", &[converter]).await?;
             let debezium = format!("debezium-connector-postgres:{DEBEZIUM}:tar.gz:plugin");
             unpacked(cache, &folder.join("plugins"), "io.debezium", &debezium).await
+        })
+        .await
+}
+
+/// Folder with Debezium's source for MariaDB as a plugin.
+pub(super) async fn debezium_mariadb(cache: &Path, progress: &Progress) -> Result<PathBuf> {
+    let wanted = Wanted {
+        folder: "debezium-mariadb",
+        title: format!("Debezium {DEBEZIUM_MARIADB} for MariaDB (Maven Central)"),
+        pins: format!("debezium-connector-mariadb {DEBEZIUM_MARIADB}"),
+        beside: Some(repository(cache)),
+        bytes: 60_000_000,
+    };
+    wanted
+        .get(cache, progress, |folder| async move {
+            let debezium = format!("debezium-connector-mariadb:{DEBEZIUM_MARIADB}:tar.gz:plugin");
+            unpacked(cache, &folder, "io.debezium", &debezium).await
         })
         .await
 }

@@ -39,6 +39,13 @@ const NEEDED: &[Needed] = &[
     },
 ];
 
+/// What the quickstart from a MariaDB needs beside these.
+const MARIADB: &[Needed] = &[Needed {
+    what: "MariaDB server",
+    package: "mariadb-server",
+    present: || mariadb_programs().is_ok(),
+}];
+
 /// Where Debian puts Java when there is no 17 any more.
 const JAVA_FALLBACK: &str = "default-jre-headless";
 
@@ -47,7 +54,19 @@ const JAVA_FALLBACK: &str = "default-jre-headless";
 /// # Errors
 /// Something is missing and cannot be installed from here; the error lists what.
 pub async fn ensure(progress: &Progress) -> Result<()> {
-    let missing: Vec<&Needed> = NEEDED.iter().filter(|needed| !(needed.present)()).collect();
+    ensure_these(NEEDED, progress).await
+}
+
+/// Makes sure that there is a MariaDB.
+///
+/// # Errors
+/// As [`ensure`].
+pub async fn ensure_mariadb(progress: &Progress) -> Result<()> {
+    ensure_these(MARIADB, progress).await
+}
+
+async fn ensure_these(needed: &[Needed], progress: &Progress) -> Result<()> {
+    let missing: Vec<&Needed> = needed.iter().filter(|needed| !(needed.present)()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -80,7 +99,7 @@ pub async fn ensure(progress: &Progress) -> Result<()> {
             )));
         }
     }
-    match NEEDED.iter().find(|needed| !(needed.present)()) {
+    match needed.iter().find(|needed| !(needed.present)()) {
         None => Ok(()),
         Some(needed) => bail!("`{}` is installed, yet {} is not found", needed.package, needed.what),
     }
@@ -155,4 +174,31 @@ pub fn postgres_programs() -> Result<PathBuf> {
         .chain(elsewhere)
         .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
         .context("no PostgreSQL server of version 14 or later is installed\nhint: install the package `postgresql`")
+}
+
+/// The programs of a MariaDB.
+#[derive(Debug)]
+pub struct MariaDbPrograms {
+    /// Makes a data folder.
+    pub install: PathBuf,
+    /// The server.
+    pub server: PathBuf,
+}
+
+/// `mariadb-install-db` and `mariadbd`, which lies where only root's PATH leads.
+///
+/// # Errors
+/// They are not installed.
+pub fn mariadb_programs() -> Result<MariaDbPrograms> {
+    let find = |name: &str| {
+        let folders = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
+        let usual = folders.map(|folder| Path::new(folder).join(name));
+        on_path(name)
+            .or_else(|| usual.into_iter().find(|file| file.is_file()))
+            .with_context(|| format!("no `{name}` is installed\nhint: install the package `mariadb-server`"))
+    };
+    Ok(MariaDbPrograms {
+        install: find("mariadb-install-db")?,
+        server: find("mariadbd")?,
+    })
 }

@@ -1,27 +1,27 @@
-//! Kafka Connect, one worker in distributed mode, with Debezium's source for PostgreSQL and a converter that writes Avro in the frame of
+//! Kafka Connect, one worker in distributed mode, with a source of Debezium's and a converter that writes Avro in the frame of
 //! a Confluent-compatible serializer.
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::{Started, ready};
 use crate::client::connect::Connect;
+use crate::fetch::Worker;
 use crate::home::Home;
 use crate::process::Process;
 
 /// Heap of the worker: a source holds some thousand records of a few kilobytes at a time.
 const HEAP: &str = "-Xmx512m";
 
-/// Starts a worker on `port` with the jars and plugins in `folder`, and waits until it lists its plugins: its REST interface answers 404
+/// Starts a worker on `port` with these jars and plugins, and waits until it lists its plugins: its REST interface answers 404
 /// until the herder is up.
 ///
 /// # Errors
 /// It does not come up; the error has the end of its log.
-pub async fn start(home: &Home, folder: &Path, bootstrap: &str, port: u16) -> Result<Started> {
+pub async fn start(home: &Home, worker: &Worker, bootstrap: &str, port: u16) -> Result<Started> {
     let file = home.run().join("connect.properties");
-    let text = settings(&folder.join("plugins"), bootstrap, port);
+    let text = settings(worker, bootstrap, port);
     std::fs::write(&file, text).with_context(|| format!("cannot write `{}`", file.display()))?;
     let mut command = Command::new("java");
     command.args(["-Xms128m", HEAP, "-XX:+UseSerialGC", "-Djava.awt.headless=true"]);
@@ -29,7 +29,7 @@ pub async fn start(home: &Home, folder: &Path, bootstrap: &str, port: u16) -> Re
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
     ]);
-    command.arg("-cp").arg(folder.join("lib/*"));
+    command.arg("-cp").arg(worker.jars.join("*"));
     command
         .arg("org.apache.kafka.connect.cli.ConnectDistributed")
         .arg(&file);
@@ -40,11 +40,16 @@ pub async fn start(home: &Home, folder: &Path, bootstrap: &str, port: u16) -> Re
     Ok(Started { process, address })
 }
 
-fn settings(plugins: &Path, bootstrap: &str, port: u16) -> String {
+fn settings(worker: &Worker, bootstrap: &str, port: u16) -> String {
+    let plugins: Vec<String> = worker
+        .plugins
+        .iter()
+        .map(|folder| folder.display().to_string())
+        .collect();
     let mut lines = vec![
         format!("bootstrap.servers={bootstrap}"),
         format!("listeners=http://127.0.0.1:{port}"),
-        format!("plugin.path={}", plugins.display()),
+        format!("plugin.path={}", plugins.join(",")),
         "group.id=connect".to_owned(),
         // Of the internal records alone; connectors bring their own.
         "key.converter=org.apache.kafka.connect.json.JsonConverter".to_owned(),

@@ -1,12 +1,8 @@
 //! PostgreSQL, behind redshift-local or as the source of changes. It refuses to run as root, so root hands it to another user.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use anyhow::{Context, Result};
 
-use anyhow::{Context, Result, bail};
-
+use super::account::Place;
 use super::{Started, ready};
 use crate::client::sql::Sql;
 use crate::fetch;
@@ -21,7 +17,7 @@ pub const USER: &str = "spolt";
 pub const DATABASE: &str = "dev";
 
 /// Who runs PostgreSQL when we are root: its own user, else one that exists everywhere.
-const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
+const USERS: [&str; 2] = ["postgres", "nobody"];
 
 /// Which of the servers of a stack it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,26 +41,15 @@ impl Server {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Account {
-    uid: u32,
-    gid: u32,
-}
-
 /// Starts PostgreSQL on `port` and waits until it answers `SELECT 1`.
 ///
 /// # Errors
 /// It does not come up; the error has the end of its log.
 pub async fn start(home: &Home, port: u16, server: Server) -> Result<Started> {
     let programs = postgres_programs()?;
-    let account = if rustix::process::geteuid().is_root() {
-        Some(unprivileged()?)
-    } else {
-        None
-    };
-    let folder = folder(home, server, account)?;
-    let data = folder.join("cluster");
-    let mut initdb = as_account(&programs.join("initdb"), account, &folder);
+    let place = Place::make(home, server.name(), &USERS)?;
+    let data = place.folder().join("cluster");
+    let mut initdb = place.command(&programs.join("initdb"));
     initdb
         .args([
             "--auth=trust",
@@ -80,12 +65,12 @@ pub async fn start(home: &Home, port: u16, server: Server) -> Result<Started> {
         .await
         .context("cannot make PostgreSQL's data folder")?;
 
-    let mut command = as_account(&programs.join("postgres"), account, &folder);
+    let mut command = place.command(&programs.join("postgres"));
     command
         .arg("-D")
         .arg(&data)
         .arg("-k")
-        .arg(&folder)
+        .arg(place.folder())
         .args(["-p", &port.to_string(), "-h", "127.0.0.1"]);
     for setting in settings(server) {
         command.arg("-c").arg(setting);
@@ -112,10 +97,7 @@ pub async fn start(home: &Home, port: u16, server: Server) -> Result<Started> {
 /// It cannot be removed.
 pub fn clean(home: &Home) -> Result<()> {
     for server in [Server::Warehouse { fsync: false }, Server::Source] {
-        let outside = outside(home, server);
-        if outside.exists() {
-            std::fs::remove_dir_all(&outside).with_context(|| format!("cannot remove `{}`", outside.display()))?;
-        }
+        Place::clean(home, server.name())?;
     }
     Ok(())
 }
@@ -145,68 +127,4 @@ fn settings(server: Server) -> Vec<&'static str> {
         settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
     }
     settings
-}
-
-/// The folder for data and socket, owned by the account. In the home, unless that account may not pass the folders above it (a clone in
-/// root's own home): then in /var/tmp, and [`clean`] removes it.
-fn folder(home: &Home, server: Server, account: Option<Account>) -> Result<PathBuf> {
-    let inside = home.data().join(server.name());
-    let folder = match account {
-        Some(account) if !may_pass(&home.data(), account) => outside(home, server),
-        _ => inside,
-    };
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
-    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))?;
-    if let Some(account) = account {
-        std::os::unix::fs::chown(&folder, Some(account.uid), Some(account.gid))
-            .with_context(|| format!("cannot hand `{}` to PostgreSQL's user", folder.display()))?;
-    }
-    Ok(folder)
-}
-
-fn outside(home: &Home, server: Server) -> PathBuf {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    home.root().hash(&mut hasher);
-    PathBuf::from(format!("/var/tmp/spolt-{}-{:016x}", server.name(), hasher.finish()))
-}
-
-fn may_pass(folder: &Path, account: Account) -> bool {
-    folder.ancestors().all(|folder| {
-        std::fs::metadata(folder).is_ok_and(|meta| {
-            let shift = match () {
-                () if meta.uid() == account.uid => 6,
-                () if meta.gid() == account.gid => 3,
-                () => 0,
-            };
-            (meta.mode() >> shift) & 1 == 1
-        })
-    })
-}
-
-fn as_account(program: &Path, account: Option<Account>, folder: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir(folder).env("LC_ALL", "C");
-    if let Some(account) = account {
-        // Setting the uid as root also drops the supplementary groups (std::os::unix::process::CommandExt).
-        command.gid(account.gid).uid(account.uid);
-    }
-    command
-}
-
-fn unprivileged() -> Result<Account> {
-    let users = std::fs::read_to_string("/etc/passwd").context("cannot read `/etc/passwd`")?;
-    for wanted in UNPRIVILEGED {
-        let found = users
-            .lines()
-            .map(|line| line.split(':').collect::<Vec<_>>())
-            .find(|fields| fields[0] == wanted);
-        if let Some([_, _, uid, gid, ..]) = found.as_deref() {
-            return Ok(Account {
-                uid: uid.parse()?,
-                gid: gid.parse()?,
-            });
-        }
-    }
-    bail!("PostgreSQL refuses to run as root and there is no user `postgres`\nhint: run as an ordinary user")
 }

@@ -44,7 +44,7 @@ pub struct Settings {
     /// The topics.
     pub topics: Vec<String>,
     /// Rules for some of them, as the file has them.
-    pub rules: &'static str,
+    pub rules: String,
 }
 
 impl Settings {
@@ -52,7 +52,7 @@ impl Settings {
     ///
     /// # Errors
     /// The stack lacks a part, or there are no free ports.
-    pub fn of(stack: &Stack, topics: &[&str], rules: &'static str) -> Result<Self> {
+    pub fn of(stack: &Stack, topics: &[&str], rules: &str) -> Result<Self> {
         let ports = free_ports(2)?;
         Ok(Self {
             kafka: stack.bootstrap()?.to_owned(),
@@ -65,7 +65,7 @@ impl Settings {
             s3_http: format!("127.0.0.1:{}", ports[0]),
             redshift_http: format!("127.0.0.1:{}", ports[1]),
             topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
-            rules,
+            rules: rules.to_owned(),
         })
     }
 
@@ -173,7 +173,7 @@ mod tests {
             s3_http: "127.0.0.1:1".into(),
             redshift_http: "127.0.0.1:2".into(),
             topics: vec!["nyc.flights".into(), "nyc.weather".into()],
-            rules: FLIGHTS_RULES,
+            rules: FLIGHTS_RULES.to_owned(),
         };
         let text = settings.toml().unwrap();
         let parsed: toml::Table = text.parse().unwrap();

@@ -1,16 +1,18 @@
 //! Every row of every table of the source against its target, value by value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 
 use anyhow::{Context, Result, bail};
 
-use super::kind::Kind;
-use super::render::{Expected, Rule, expected, unfit};
-use super::tables::{Column, EVERY_TYPE, EVOLVING, Key, Leaves, SCHEMA, Table, UNFIT};
-use super::workload::{Since, TRUNCATE, Told};
+use super::client::Client;
+use super::expected::Expected;
+use super::rule::Rule;
+use super::tables::{Column, EVERY_TYPE, EVOLVING, Leaves, Mode, SCHEMA, Table, UNFIT};
+use super::workload::{Since, Told};
 use crate::client::sql::{Row, Sql};
-use crate::progress::thousands;
+
+mod modes;
 
 /// Differences of one column that are described, not only counted.
 const EXAMPLES: usize = 2;
@@ -80,7 +82,7 @@ fn cut(text: &str) -> String {
 /// The two ends.
 pub struct Ends<'a> {
     /// The source.
-    pub source: &'a Sql,
+    pub source: &'a Client,
     /// The target.
     pub target: &'a Sql,
 }
@@ -101,10 +103,21 @@ impl Ends<'_> {
     /// An end cannot be read, or a value cannot be.
     pub async fn compare(&self, table: &Table, told: &Told) -> Result<Comparison> {
         let mut comparison = Comparison::default();
+        let mut table = table.clone();
+        table.columns.retain(|column| {
+            if column.kind.is_left_out() {
+                comparison.rule(Rule::LeftOut);
+            }
+            !column.kind.is_left_out()
+        });
+        let table = &table;
         self.surplus(table, told, &mut comparison).await?;
-        match table.key {
-            Key::None => self.log(table, told, &mut comparison).await?,
-            _ => self.keyed(table, told, &mut comparison).await?,
+        match table.mode {
+            _ if modes::is_changelog(table) => self.changelog(table, told, &mut comparison).await?,
+            Mode::Upsert => self.keyed(table, told, &mut comparison).await?,
+            Mode::SoftDelete => self.soft_delete(table, told, &mut comparison).await?,
+            Mode::History => self.history(table, told, &mut comparison).await?,
+            Mode::Append => self.changelog(table, told, &mut comparison).await?,
         }
         Ok(comparison)
     }
@@ -129,9 +142,11 @@ impl Ends<'_> {
     }
 
     async fn keyed(&self, table: &Table, told: &Told, comparison: &mut Comparison) -> Result<()> {
-        let keys = table.key_columns().len();
-        let mut found = rows_by_key(self.target, table, keys).await?;
-        let source = rows_by_key(self.source, table, keys).await?;
+        let names = table.columns.iter().map(|column| column.name);
+        let columns: Vec<&str> = table.key_columns().iter().copied().chain(names).collect();
+        let query = format!("SELECT {} FROM {SCHEMA}.{}", columns.join(", "), table.name);
+        let mut found = by_key(self.target.query(&query).await?, table)?;
+        let source = rows_by_key(self.source, table).await?;
         for (key, row) in &source {
             let place = || format!("{}.{} {}", SCHEMA, table.name, key.join("/"));
             let found = found.remove(key);
@@ -163,77 +178,81 @@ impl Ends<'_> {
         Ok(())
     }
 
-    /// A changelog holds every change in its order.
-    async fn log(&self, table: &Table, told: &Told, comparison: &mut Comparison) -> Result<()> {
-        let columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
-        let query = format!(
-            "SELECT \"_kafka_op\", {} FROM \"{SCHEMA}\".\"{}\" ORDER BY \"_kafka_offset\", \"_kafka_seq\"",
-            columns.join(", "),
-            table.name
-        );
-        let found = self.target.query(&query).await?;
-        comparison.rows = told.log.len() as u64;
-        if found.len() != told.log.len() {
-            comparison.differs(|| {
-                format!(
-                    "{SCHEMA}.{} has {} changes, the source made {}",
-                    table.name,
-                    thousands(found.len() as u64),
-                    thousands(told.log.len() as u64)
-                )
-            });
-        }
-        for (at, ((op, row), found)) in told.log.iter().zip(&found).enumerate() {
-            let place = || format!("{SCHEMA}.{} change {at} ({op})", table.name);
-            let own = Expected::Text(op.to_string());
-            comparison.value("_kafka_op", &own, found[0].as_deref(), place);
-            for (index, column) in table.columns.iter().enumerate() {
-                let value = row.get(index).filter(|_| *op != TRUNCATE).and_then(Option::as_deref);
-                let (wanted, rule) = plain(column, value)?;
-                if let Some(rule) = rule {
-                    comparison.rule(rule);
-                }
-                comparison.value(column.name, &wanted, found[index + 1].as_deref(), place);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether as many records are set aside as have values that do not fit.
+    /// Whether just those records are set aside that have values which do not fit: by their keys, and each for such a value's reason.
     ///
     /// # Errors
     /// The target cannot be read.
-    pub async fn set_aside(&self, table: &Table, expected: usize, comparison: &mut Comparison) -> Result<()> {
+    pub async fn set_aside(
+        &self,
+        table: &Table,
+        expected: &BTreeSet<Vec<String>>,
+        comparison: &mut Comparison,
+    ) -> Result<()> {
         let name = format!("{SCHEMA}__{}__set_aside", table.name);
         let exists = format!(
             "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'spolt' AND table_name = '{name}'"
         );
-        let mut open = 0;
+        let mut open = Vec::new();
         if self.target.value(&exists).await?.as_deref() != Some("0") {
-            let query = format!("SELECT count(*) FROM \"spolt\".\"{name}\" WHERE \"_kafka_status\" = 'open'");
-            open = self.target.value(&query).await?.context("a count")?.parse()?;
+            let keys = table.key_columns().iter().map(|key| format!("\"{key}\", "));
+            let query = format!(
+                "SELECT {}\"_kafka_column\", \"_kafka_reason\" FROM \"spolt\".\"{name}\" \
+                 WHERE \"_kafka_status\" = 'open' AND \"_kafka_part\" = 0",
+                keys.collect::<String>()
+            );
+            open = self.target.query(&query).await?;
         }
-        if open != expected {
-            comparison.differs(|| {
-                format!(
-                    "{SCHEMA}.{} has {open} records set aside, should have {expected}",
-                    table.name
-                )
+        let reasons = if expected.is_empty() {
+            BTreeMap::new()
+        } else {
+            self.reasons(table).await?
+        };
+        let mut missing = expected.clone();
+        for row in open {
+            let (key, found) = row_at(row, table.key_columns().len());
+            comparison.values += 1;
+            let found: Vec<&str> = found.iter().flatten().map(String::as_str).collect();
+            let is_known = matches!(found[..], [column, reason]
+                if reasons.get(&key).is_some_and(|wanted| wanted.contains(&(column, reason))));
+            if !(missing.remove(&key) && is_known) {
+                comparison.differs_in("set aside", || {
+                    format!("{SCHEMA}.{} {} is set aside for {found:?}", table.name, key.join("/"))
+                });
+            }
+        }
+        for key in missing {
+            comparison.differs_in("set aside", || {
+                format!("{SCHEMA}.{} {} is not set aside", table.name, key.join("/"))
             });
         }
         Ok(())
     }
+
+    /// For which columns and reasons the record of each row may be set aside.
+    async fn reasons(&self, table: &Table) -> Result<BTreeMap<Vec<String>, Vec<(&'static str, &'static str)>>> {
+        let rows = rows_by_key(self.source, table).await?;
+        let of = |row: &Row| {
+            let pairs = table.columns.iter().zip(row);
+            let unfit = pairs.filter_map(|(column, value)| {
+                let rule = column.kind.unfit(value.as_deref()?)?;
+                Some((column.name, rule.reason()?))
+            });
+            unfit.collect()
+        };
+        Ok(rows.into_iter().map(|(key, row)| (key, of(&row))).collect())
+    }
 }
 
-/// Rows by the texts of their key, without it.
-async fn rows_by_key(sql: &Sql, table: &Table, keys: usize) -> Result<BTreeMap<Vec<String>, Row>> {
-    let names = table.columns.iter().map(|column| column.name);
-    let columns: Vec<&str> = table.key_columns().iter().copied().chain(names).collect();
-    let query = format!("SELECT {} FROM {SCHEMA}.{}", columns.join(", "), table.name);
+/// The source's rows by the texts of their key, without it.
+async fn rows_by_key(source: &Client, table: &Table) -> Result<BTreeMap<Vec<String>, Row>> {
+    let query = format!("SELECT {} FROM {SCHEMA}.{}", table.shown(), table.name);
+    by_key(source.query(&query).await?, table)
+}
+
+fn by_key(rows: Vec<Row>, table: &Table) -> Result<BTreeMap<Vec<String>, Row>> {
     let mut all = BTreeMap::new();
-    for mut row in sql.query(&query).await? {
-        let values = row.split_off(keys);
-        let key: Vec<String> = row.into_iter().map(Option::unwrap_or_default).collect();
+    for row in rows {
+        let (key, values) = row_at(row, table.key_columns().len());
         if let Some(twice) = all.insert(key, values) {
             bail!("a key is there twice, also with {}", cut(&format!("{twice:?}")));
         }
@@ -241,18 +260,24 @@ async fn rows_by_key(sql: &Sql, table: &Table, keys: usize) -> Result<BTreeMap<V
     Ok(all)
 }
 
+/// The key of a row, of so many columns, and the others.
+fn row_at(mut row: Row, keys: usize) -> (Vec<String>, Row) {
+    let values = row.split_off(keys);
+    (row.into_iter().map(Option::unwrap_or_default).collect(), values)
+}
+
 /// By which rules the record of a row is set aside.
 fn unfit_in(table: &Table, row: &Row) -> Vec<Rule> {
     let pairs = table.columns.iter().zip(row).filter(|_| table.name == UNFIT);
     pairs
-        .filter_map(|(column, value)| unfit(column.kind, value.as_deref()?))
+        .filter_map(|(column, value)| column.kind.unfit(value.as_deref()?))
         .collect()
 }
 
 fn plain(column: &Column, value: Option<&str>) -> Result<(Expected, Option<Rule>)> {
     match value {
         None => Ok((Expected::Null, None)),
-        Some(text) => expected(column.kind, text).map_err(anyhow::Error::msg),
+        Some(text) => column.kind.expected(text).map_err(anyhow::Error::msg),
     }
 }
 
@@ -267,7 +292,7 @@ fn in_target(
 ) -> Result<(Expected, Option<Rule>)> {
     // NULL takes the place of what does not fit, as the rules of the topic say.
     if table.name == EVERY_TYPE
-        && let Some(rule) = value.and_then(|text| unfit(column.kind, text))
+        && let Some(rule) = value.and_then(|text| column.kind.unfit(text))
     {
         return Ok((Expected::Null, Some(rule)));
     }
@@ -283,7 +308,7 @@ fn in_target(
             return Ok((Expected::Text("7".into()), Some(Rule::NullAsDefault)));
         }
         // Which it is depends on whether the row came before or after the change was applied.
-        if let (Kind::Float8, Some(short)) = (column.kind, value.and_then(|text| short_real(text, found?))) {
+        if let (true, Some(short)) = (column.kind.is_double(), value.and_then(|text| short_real(text, found?))) {
             return Ok((Expected::Double(short), Some(Rule::ShortReal)));
         }
     }

@@ -1,123 +1,108 @@
-//! What a column of the source holds.
+//! What a column of the source holds, whichever the source is.
+
+use rand::rngs::StdRng;
+
+use super::expected::Expected;
+use super::rule::Rule;
+use super::values::quoted;
+use super::{mariadb, postgres};
 
 /// Type of a column, as far as its values are made up and shown alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// BOOLEAN.
-    Bool,
-    /// SMALLINT.
-    Int2,
-    /// INTEGER.
-    Int4,
-    /// BIGINT.
-    Int8,
-    /// OID.
-    Oid,
-    /// REAL.
-    Float4,
-    /// DOUBLE PRECISION.
-    Float8,
-    /// NUMERIC without precision.
-    Numeric,
-    /// NUMERIC of so many digits, so many of them after the point.
-    Decimal(usize, usize),
-    /// MONEY.
-    Money,
-    /// VARCHAR of so many characters, or TEXT where that is 0.
-    Text(usize),
-    /// CHAR of so many characters.
-    Char(usize),
-    /// XML.
-    Xml,
-    /// The enum `mood`.
-    Mood,
-    /// INET.
-    Inet,
-    /// CIDR.
-    Cidr,
-    /// MACADDR.
-    Mac,
-    /// LTREE.
-    Ltree,
-    /// TSVECTOR.
-    Tsvector,
-    /// UUID.
-    Uuid,
-    /// BYTEA.
-    Bytes,
-    /// BIT(1).
-    Bit,
-    /// BIT(n), or BIT VARYING of at most n.
-    Bits {
-        /// The n.
-        most: usize,
-        /// Of at most n.
-        varying: bool,
-    },
-    /// DATE.
-    Date,
-    /// TIME with so many digits of a second.
-    Time(usize),
-    /// TIMETZ.
-    TimeTz,
-    /// TIMESTAMP with so many digits of a second.
-    Timestamp(usize),
-    /// TIMESTAMPTZ.
-    TimestampTz,
-    /// INTERVAL.
-    Interval,
-    /// JSON or JSONB.
-    Json,
-    /// HSTORE.
-    Hstore,
-    /// POINT.
-    Point,
-    /// A range of one of these.
-    Range(Bound),
-    /// An array of one of these.
-    Array(Item),
-    /// Text that is stored outside of the row.
-    BigText,
-    /// BYTEA that is stored outside of the row.
-    BigBytes,
-    /// JSONB that is stored outside of the row.
-    BigJson,
-    /// An array that is stored outside of the row.
-    BigArray(Item),
+    /// Of a PostgreSQL.
+    Postgres(postgres::kind::Kind),
+    /// Of a MariaDB.
+    MariaDb(mariadb::kind::Kind),
 }
 
-/// Of what a range is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bound {
-    /// INTEGER or BIGINT.
-    Whole,
-    /// NUMERIC.
-    Numeric,
-    /// DATE.
-    Date,
-    /// TIMESTAMP.
-    Timestamp,
-    /// TIMESTAMPTZ.
-    TimestampTz,
-}
+impl Kind {
+    /// The edges of its values.
+    #[must_use]
+    pub fn corners(self) -> Vec<String> {
+        match self {
+            Kind::Postgres(kind) => postgres::values::corners(kind),
+            Kind::MariaDb(kind) => mariadb::values::corners(kind),
+        }
+    }
 
-/// Of what an array is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Item {
-    /// INTEGER.
-    Int4,
-    /// BIGINT.
-    Int8,
-    /// NUMERIC(10,2).
-    Decimal,
-    /// DOUBLE PRECISION.
-    Float8,
-    /// BOOLEAN.
-    Bool,
-    /// TEXT.
-    Text,
-    /// UUID.
-    Uuid,
-    /// DATE.
-    Date,
+    /// Values of it that no column of the target holds.
+    #[must_use]
+    pub fn unfit_corners(self) -> Vec<String> {
+        match self {
+            Kind::Postgres(kind) => postgres::values::unfit(kind),
+            Kind::MariaDb(kind) => mariadb::values::unfit(kind),
+        }
+    }
+
+    /// Any value.
+    pub fn usual(self, dice: &mut StdRng) -> String {
+        match self {
+            Kind::Postgres(kind) => postgres::values::usual(kind, dice),
+            Kind::MariaDb(kind) => mariadb::values::usual(kind, dice),
+        }
+    }
+
+    /// A literal of a value.
+    #[must_use]
+    pub fn literal(self, value: Option<&str>) -> String {
+        match (self, value) {
+            (_, None) => "NULL".to_owned(),
+            (Kind::Postgres(_), Some(text)) => quoted(text),
+            (Kind::MariaDb(kind), Some(text)) => mariadb::values::literal(kind, text),
+        }
+    }
+
+    /// What a query asks for so that nothing of a column's values is lost.
+    #[must_use]
+    pub fn shown(self, column: &str) -> String {
+        match self {
+            Kind::Postgres(_) => column.to_owned(),
+            Kind::MariaDb(kind) => mariadb::render::shown(kind, column),
+        }
+    }
+
+    /// Whether a snapshot of Debezium takes a value for another.
+    #[must_use]
+    pub fn is_misread(self, text: &str) -> bool {
+        match self {
+            Kind::Postgres(kind) => postgres::values::is_misread(kind, text),
+            Kind::MariaDb(kind) => mariadb::values::is_misread(kind, text),
+        }
+    }
+
+    /// Why the target cannot hold a value; no reason if it can.
+    #[must_use]
+    pub fn unfit(self, text: &str) -> Option<Rule> {
+        match self {
+            Kind::Postgres(kind) => postgres::render::unfit(kind, text),
+            Kind::MariaDb(kind) => mariadb::render::unfit(kind, text),
+        }
+    }
+
+    /// What the target should hold of a value that fits, and by which rule it is something else than the source's text.
+    ///
+    /// # Errors
+    /// The source shows the value otherwise than is known here, with what.
+    pub fn expected(self, text: &str) -> Result<(Expected, Option<Rule>), String> {
+        match self {
+            Kind::Postgres(kind) => postgres::render::expected(kind, text),
+            Kind::MariaDb(kind) => mariadb::render::expected(kind, text),
+        }
+    }
+
+    /// Whether the capture leaves out its columns.
+    #[must_use]
+    pub fn is_left_out(self) -> bool {
+        matches!(self, Kind::Postgres(postgres::kind::Kind::Multirange(_)))
+    }
+
+    /// Whether it is a DOUBLE PRECISION.
+    #[must_use]
+    pub fn is_double(self) -> bool {
+        matches!(
+            self,
+            Kind::Postgres(postgres::kind::Kind::Float8) | Kind::MariaDb(mariadb::kind::Kind::Double)
+        )
+    }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::super::follow::Counts;
 use super::super::report::{add, table};
 use super::compare::Comparison;
-use super::render::{RULES, Rule};
+use super::database::Database;
+use super::rule::Rule;
 use crate::generator::load::rate;
 use crate::progress::thousands;
 
@@ -27,6 +28,8 @@ pub struct TableReport {
 /// All that is told.
 #[derive(Debug)]
 pub struct Report {
+    /// What the source is.
+    pub database: Database,
     /// Operations of the workload.
     pub operations: u64,
     /// Its seed.
@@ -57,7 +60,9 @@ impl Report {
     /// A rule that no value needed is one that nothing shows.
     fn unused(&self) -> Vec<&'static str> {
         let used = super::rules(&self.tables);
-        let unused = RULES
+        let unused = self
+            .database
+            .rules()
             .iter()
             .filter(|rule| rule.is_always_used() && !used.contains_key(rule));
         unused.map(|rule| rule.name()).collect()
