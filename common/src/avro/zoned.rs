@@ -36,8 +36,8 @@ impl Text<'_> {
 
     /// Days since 1970-01-01.
     fn date(&mut self) -> Result<i64, Reason> {
-        // Years of more than four digits have a sign, and no place in a row.
-        if matches!(self.0.first(), Some(b'+' | b'-')) {
+        // Years of more than four digits have a sign, and no place in a row; neither have PostgreSQL's `infinity` and `-infinity`.
+        if matches!(self.0.first(), Some(b'+' | b'-')) || self.0 == b"infinity" {
             return Err(Reason::Year);
         }
         let year = self.digits(4)?;
@@ -260,6 +260,10 @@ mod tests {
         }
         assert_eq!(written(timestamp, "+12013-01-01T08:11:12Z"), Err(Reason::Year));
         assert_eq!(written(timestamp, "0001-01-01T00:00:00+02:00"), Err(Reason::Year));
+        for infinite in ["infinity", "-infinity"] {
+            assert_eq!(written(timestamp, infinite), Err(Reason::Year), "{infinite}");
+        }
+        assert_eq!(written(timestamp, "infinitely"), Err(Reason::TimeText));
     }
 
     #[test]

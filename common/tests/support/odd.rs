@@ -375,6 +375,12 @@ pub(crate) fn values() -> Vec<(&'static str, String, Vec<u8>, &'static str)> {
             text(b"20000-01-01T00:00:00Z"),
             "bad_time_text",
         ),
+        (
+            "infinity as text",
+            zoned.clone(),
+            text(b"infinity"),
+            "year_out_of_range",
+        ),
         // Other texts with a form.
         ("no UUID", uuid.clone(), text(b"xyz"), "bad_uuid"),
         ("an empty UUID", uuid.clone(), text(b""), "bad_uuid"),

@@ -45,6 +45,8 @@ pub enum Rule {
     Nested,
     /// Bytes of which there are none.
     NoBytes,
+    /// NUMERIC that is none or infinite.
+    NoNumber,
     /// NUMERIC without a scale.
     Scale,
     /// A REAL that became DOUBLE PRECISION.
@@ -78,6 +80,7 @@ pub const POSTGRES: &[Rule] = &[
     Rule::Array,
     Rule::Nested,
     Rule::NoBytes,
+    Rule::NoNumber,
     Rule::Scale,
     Rule::ShortReal,
     Rule::NullAsDefault,
@@ -135,6 +138,7 @@ impl Rule {
             Rule::Array => "arrays are JSON",
             Rule::Nested => "arrays of arrays are nulls",
             Rule::NoBytes => "empty bytes are NULL",
+            Rule::NoNumber => "NaN in a NUMERIC is NULL",
             Rule::Scale => "a NUMERIC of any scale has no zeros at its end",
             Rule::ShortReal => "a REAL that became DOUBLE PRECISION",
             Rule::NullAsDefault => "NULL in a column with a default",

@@ -34,6 +34,9 @@ pub fn expected(kind: Kind, text: &str) -> Result<(Expected, Option<Rule>), Stri
     Ok(match kind {
         Kind::Float4 => (Expected::Real(text.parse().map_err(|_| other())?), None),
         Kind::Float8 => (Expected::Double(text.parse().map_err(|_| other())?), None),
+        Kind::Numeric | Kind::Decimal(..) if ["NaN", "Infinity", "-Infinity"].contains(&text) => {
+            (Expected::Null, Some(Rule::NoNumber))
+        }
         Kind::Numeric => {
             let short = text
                 .contains('.')

@@ -13,7 +13,11 @@ use super::kind::{Bound, Item, Kind};
 pub fn corners(kind: Kind) -> Vec<String> {
     match kind {
         Kind::Numeric => numerics(),
-        Kind::Decimal(precision, scale) => edges_of_decimal(precision, scale),
+        Kind::Decimal(precision, scale) => {
+            let mut all = edges_of_decimal(precision, scale);
+            all.push("NaN".to_owned());
+            all
+        }
         Kind::Text(0) => texts().chain([format!("{}ü", "x".repeat(3000))]).collect(),
         Kind::Text(most) | Kind::Char(most) => texts().filter(|text| text.chars().count() <= most).collect(),
         Kind::Bits { most, varying } => {
@@ -38,6 +42,9 @@ fn numerics() -> Vec<String> {
         "12345678901234567890.123456789",
         "1e20",
         "-17.50",
+        "NaN",
+        "Infinity",
+        "-Infinity",
     ];
     let long = [format!("{0}.{0}", "9".repeat(38)), format!("-0.{}1", "0".repeat(60))];
     some.map(str::to_owned).into_iter().chain(long).collect()
