@@ -551,8 +551,14 @@ fn stage(out: &mut Writer, facts: &Facts<'_>, columns: &[Wanted], mode: Mode) ->
         lines.push(format!("{} {ty}", identifier(meta.name)));
     }
     let lacked = lacked(facts);
+    let marked = unchanged::marked(facts.load);
     for column in columns {
-        let mut line = format!("{} {}", identifier(&column.name), evolve::staged(column));
+        let ty = match evolve::staged(column) {
+            // What takes the place of a value that was left out may be longer than all that this load brings.
+            ColumnType::Varchar { .. } if marked.contains(column.name.as_str()) => unchanged::WIDEST,
+            ty => ty,
+        };
+        let mut line = format!("{} {ty}", identifier(&column.name));
         // A key that is NULL is found by COPY, which names file, line and column.
         if column.key && mode.is_keyed() {
             line.push_str(" NOT NULL");

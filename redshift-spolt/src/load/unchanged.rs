@@ -16,6 +16,9 @@ use super::sql::identifier;
 /// Column of the stage that names what a row leaves out, separated by commas; column names have none (common::table::names).
 pub const MARKS: &str = "_kafka_unchanged";
 
+/// A text that any table can have.
+pub(super) const WIDEST: ColumnType = ColumnType::Varchar { limit: Some(WIDTHS[5]) };
+
 /// The columns that a load's claims say are marked somewhere.
 #[must_use]
 pub fn marked(load: &LoadPlan) -> BTreeSet<&str> {
@@ -30,7 +33,7 @@ pub fn marked(load: &LoadPlan) -> BTreeSet<&str> {
 pub fn marks_column() -> Wanted {
     Wanted {
         name: MARKS.to_owned(),
-        ty: ColumnType::Varchar { limit: Some(WIDTHS[5]) },
+        ty: WIDEST,
         key: false,
         default: None,
         longest: 0,
