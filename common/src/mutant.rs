@@ -31,6 +31,22 @@ pub enum Mutant {
     NoDeduplication,
     /// G2: no continuity check on a log that was damaged from outside.
     NoContinuity,
+    /// R1: a claim says nothing of the records that it sets aside (rule 27).
+    AsideUnclaimed,
+    /// R2: a replay knows nothing of what came later of its keys, nor does that of the records set aside.
+    ReplayIgnoresLater,
+    /// R3: what is replayed is marked in a transaction of its own.
+    ReplayMarkedApart,
+    /// R4: records set aside are kept as often as claims bring them.
+    AsideKeptTwice,
+    /// F1: a refresh that is given up leaves the checkpoints where they are.
+    GiveUpForward,
+    /// F2: progress is published while a table is refreshed.
+    RefreshTellsProgress,
+    /// F3: a refresh is finished in two transactions.
+    FinishInTwo,
+    /// F4: a refresh that is given up leaves what was set aside since it began.
+    GiveUpKeepsAside,
 }
 
 impl Mutant {
@@ -51,11 +67,25 @@ impl Mutant {
         (Mutant::NoContinuity, "G2"),
     ];
 
+    /// Mutants of what is not in the protocol's first part: records set aside, and refreshes. The simulator looks for them; the model has slips of its own
+    /// there.
+    pub const BEYOND: [(Mutant, &'static str); 8] = [
+        (Mutant::AsideUnclaimed, "R1"),
+        (Mutant::ReplayIgnoresLater, "R2"),
+        (Mutant::ReplayMarkedApart, "R3"),
+        (Mutant::AsideKeptTwice, "R4"),
+        (Mutant::GiveUpForward, "F1"),
+        (Mutant::RefreshTellsProgress, "F2"),
+        (Mutant::FinishInTwo, "F3"),
+        (Mutant::GiveUpKeepsAside, "F4"),
+    ];
+
     /// The mutant of a name such as `M3b`.
     #[must_use]
     pub fn named(name: &str) -> Option<Mutant> {
         Mutant::ALL
             .iter()
+            .chain(&Mutant::BEYOND)
             .find(|(_, known)| *known == name)
             .map(|(mutant, _)| *mutant)
     }
@@ -107,7 +137,7 @@ mod tests {
 
     #[test]
     fn every_mutant_has_one_name() {
-        for (mutant, name) in Mutant::ALL {
+        for (mutant, name) in Mutant::ALL.into_iter().chain(Mutant::BEYOND) {
             assert_eq!(Mutant::named(name), Some(mutant));
         }
         assert_eq!(Mutant::named("M0"), None);

@@ -401,3 +401,48 @@ fn an_added_partition_goes_on_by_itself_when_its_increase_is_in_force() {
     };
     assert!(actions.contains(&again), "{actions:?}");
 }
+
+#[test]
+fn a_refresh_that_is_given_up_is_noticed_without_another_claim() {
+    use common::chain::Position;
+    use common::ids::Incarnation;
+    use redshift_spolt::load::state::{Checkpoint, TableRow};
+    let mut actions = Vec::new();
+    let mut machine = Machine::new(TOPIC.into(), 2, limits(10), Policy::default(), &mut actions);
+    let state = |next, signal_next, refreshing| {
+        let checkpoint = Checkpoint {
+            cluster: "c1".into(),
+            topic: TOPIC.into(),
+            position: Position {
+                incarnation: Incarnation(0),
+                next: Offset(next),
+            },
+            signal_next: Offset(signal_next),
+        };
+        State {
+            table: Some(TableRow {
+                serial: next,
+                generation: "g".into(),
+                plan: None,
+                partitions: Some(2),
+                grown: vec![],
+                order: None,
+                refreshing,
+            }),
+            lineages: [(Partition(0), checkpoint)].into(),
+            ..State::default()
+        }
+    };
+    machine.step(0, Event::State(state(9, 7, true)), &mut actions);
+    assert!(actions.contains(&Action::WakeAt(30_000)), "{actions:?}");
+    actions.clear();
+    machine.step(30_000, Event::Tick, &mut actions);
+    assert_eq!(actions, [Action::ReadState]);
+    machine.step(30_001, Event::State(state(4, 3, false)), &mut actions);
+    let again = Action::ReadSignals {
+        partition: Partition(0),
+        from: Some(Offset(3)),
+    };
+    assert!(actions.contains(&again), "{actions:?}");
+    assert!(!actions.contains(&Action::WakeAt(60_001)), "{actions:?}");
+}

@@ -55,6 +55,9 @@ pub fn remedy(state: &State, all: &[Halted], halted: &Halted) -> Option<Command>
     }
     let unit: Unit = (topic, halted.partition?);
     let reason = &halted.reason;
+    if is_one_too_many(reason) {
+        return Some(Command::RaiseLimit);
+    }
     match state.watch.damaged.get(&unit) {
         Some(Damage::Recreated) if reason.contains("the topic was recreated") => Some(Command::Reset(topic, None)),
         Some(Damage::UpstreamTruncated(_)) => Some(Command::Reset(topic, Some(unit.1))),
@@ -62,6 +65,12 @@ pub fn remedy(state: &State, all: &[Halted], halted: &Halted) -> Option<Command>
         _ if reason.contains("records were deleted before they were read") => Some(Command::Gap(topic, unit.1)),
         _ => None,
     }
+}
+
+/// Whether more records cannot become rows than a partition may set aside.
+#[must_use]
+pub fn is_one_too_many(reason: &str) -> bool {
+    reason.contains("others of this partition were set aside within the hour")
 }
 
 /// Where the record lies that cannot be read.

@@ -18,6 +18,10 @@ pub enum Stream {
     Daemons = 5,
     /// Second targets, restored warehouses and collections.
     Targets = 6,
+    /// Records that cannot become rows, and what operators do about them.
+    Bad = 7,
+    /// Tables that are refreshed.
+    Refreshes = 8,
 }
 
 /// A stream of random numbers.

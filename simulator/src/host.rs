@@ -42,7 +42,7 @@ use crate::fake::bucket::{BUCKET, REGION};
 use crate::fake::fetcher::FakeFetcher;
 use crate::judge::Halted;
 use crate::operator;
-use crate::schedule::Command;
+use crate::schedule::{Command, Refresh};
 use crate::workload::{APPENDED, KEYED, signals_of};
 use crate::world::{Port, World};
 
@@ -124,13 +124,30 @@ impl What {
             What::Operator(Command::Reset(..)) => "operator-reset".to_owned(),
             What::Operator(Command::Gap(..)) => "operator-gap".to_owned(),
             What::Operator(Command::Accept(target)) => format!("operator-accept-{target}"),
+            What::Operator(Command::Replay(target, _)) => format!("operator-replay-{target}"),
+            What::Operator(Command::Discard(target, _)) => format!("operator-discard-{target}"),
+            What::Operator(Command::RaiseLimit) => "operator-raise-limit".to_owned(),
+            What::Operator(Command::Refresh(target, _, step)) => {
+                let step = match step {
+                    Refresh::Begin => "begin",
+                    Refresh::Finish => "finish",
+                    Refresh::GiveUp => "give-up",
+                };
+                format!("operator-refresh-{step}-{target}")
+            }
         }
     }
 
     /// Whose warehouse it reaches.
     fn target(self) -> &'static str {
         match self {
-            What::Loader(target) | What::Operator(Command::Accept(target)) => target,
+            What::Loader(target)
+            | What::Operator(
+                Command::Accept(target)
+                | Command::Replay(target, _)
+                | Command::Discard(target, _)
+                | Command::Refresh(target, ..),
+            ) => target,
             _ => TARGETS[0],
         }
     }
@@ -159,6 +176,8 @@ enum Process {
 pub struct Host {
     /// Name in the event log.
     pub name: Arc<str>,
+    /// What it is.
+    pub what: What,
     runtime: Runtime,
     port: Port,
     process: Process,
@@ -174,7 +193,10 @@ impl Host {
     /// When the machine cannot make a runtime or a compression context.
     pub fn start(world: &World, what: What, name: String, shape: Shape) -> io::Result<Host> {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
-        let born = world.state().now;
+        let (born, rules) = {
+            let state = world.state();
+            (state.now, state.rules)
+        };
         let name: Arc<str> = name.into();
         let began = runtime.block_on(async { Instant::now() });
         let port = Port {
@@ -183,18 +205,20 @@ impl Host {
             target: what.target(),
             born,
             began,
+            rules,
             skew: Arc::new(AtomicI64::new(0)),
         };
         let process = match what {
             What::Spolt => runtime.block_on(spolt(&port, shape))?,
             What::Loader(_) => runtime.block_on(loader(&port, shape)),
             What::Operator(command) => {
-                let task = operator::run(port.clone(), command);
+                let task = operator::run(port.clone(), command, shape);
                 Process::Operator(runtime.spawn(task))
             }
         };
         Ok(Host {
             name,
+            what,
             runtime,
             port,
             process,
@@ -401,9 +425,11 @@ async fn poller(mut fetch: Fetch<FakeFetcher>, commands: std::sync::mpsc::Receiv
     }
 }
 
-async fn loader(port: &Port, shape: Shape) -> Process {
+/// What all tables of a process of redshift-spolt share.
+#[must_use]
+pub fn shared(port: &Port, shape: Shape) -> Shared {
     let world: Arc<Port> = Arc::new(port.clone());
-    let shared = Arc::new(Shared {
+    Shared {
         target: port.target.into(),
         prefix: PREFIX.into(),
         limits: shape.load,
@@ -418,7 +444,11 @@ async fn loader(port: &Port, shape: Shape) -> Process {
         progress: world.clone(),
         world,
         watch: watch::Watch::default(),
-    });
+    }
+}
+
+async fn loader(port: &Port, shape: Shape) -> Process {
+    let shared = Arc::new(shared(port, shape));
     let (orders, mut told) = unbounded_channel();
     let (alarm, fatal) = unbounded_channel();
     let mut owner = Owner::new(shared.clone(), alarm);

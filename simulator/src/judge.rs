@@ -12,6 +12,7 @@ use common::plan::Plan;
 use common::progress::Statement;
 use rusqlite::Connection;
 
+use self::refresh::Refreshed;
 use crate::fake::dialect;
 use crate::group::Unit;
 use crate::host::{CLUSTER, PREFIX, TARGETS, group_of};
@@ -19,7 +20,9 @@ use crate::schedule::Damage;
 use crate::workload::{APPENDED, KEYED, TOPICS, signals_of};
 use crate::world::{EPOCH_MS, State};
 
+pub mod aside;
 pub mod end;
+pub mod refresh;
 pub mod story;
 
 /// Something that stands still with an alarm.
@@ -70,6 +73,12 @@ pub struct Watch {
     /// The highest that each checkpoint ever was: a restored warehouse may miss what lies below.
     highest: BTreeMap<Place, Position>,
     plans: BTreeMap<(&'static str, &'static str), Plan>,
+    /// Refreshes that were begun, finished and given up.
+    pub refreshed: BTreeMap<&'static str, u64>,
+    /// Topics of which a refresh has begun: their sources are to send everything again.
+    pub begun: Vec<&'static str>,
+    refreshes: BTreeMap<(&'static str, &'static str), Refreshed>,
+    refreshes_backed_up: BTreeMap<(&'static str, &'static str), Refreshed>,
 }
 
 /// What an operator accepts.
@@ -261,7 +270,7 @@ pub fn committed(state: &mut State, target: &'static str, group: &'static str, b
     };
     let positions = checkpoints(content, group);
     let plan = plan_id(content, group);
-    let doubled = doubled(content, topic);
+    let doubled = doubled(content, topic).or_else(|| aside::doubled(content, topic));
     let line: Vec<String> = positions
         .iter()
         .map(|(partition, checkpoint)| format!("p{partition}={}", checkpoint.position))
@@ -273,11 +282,21 @@ pub fn committed(state: &mut State, target: &'static str, group: &'static str, b
     if topic == KEYED {
         added_waits(state, target, &positions);
     }
+    if refresh::committed(state, target, topic, by) {
+        state
+            .watch
+            .checkpoints
+            .retain(|(of, unit), _| (*of, unit.0) != (target, topic));
+    }
+    let refreshed = refresh::of(state, target, topic);
     for (partition, checkpoint) in positions {
         let place = (target, (topic, partition));
         let after = checkpoint.position;
-        let highest = state.watch.highest.entry(place).or_insert(after);
-        *highest = after.max(*highest);
+        // What came since a refresh began is needed again if it is given up.
+        if let Some(shown) = refreshed.shown(partition, after) {
+            let highest = state.watch.highest.entry(place).or_insert(shown);
+            *highest = shown.max(*highest);
+        }
         let Some(before) = state.watch.checkpoints.insert(place, after) else {
             continue;
         };
@@ -371,6 +390,7 @@ fn added_waits(state: &mut State, target: &'static str, positions: &BTreeMap<Par
 
 /// A target's warehouse was restored: what was known of it is no more.
 pub fn restored(state: &mut State, target: &'static str) {
+    refresh::restored(state, target);
     let State { watch, warehouses, .. } = state;
     watch.restored.insert(target);
     watch.plans.retain(|(of, _), _| *of != target);
@@ -400,9 +420,10 @@ fn number(row: &[Option<String>], index: usize) -> i64 {
 }
 
 fn checkpoints(content: &Connection, group: &str) -> BTreeMap<Partition, Checkpoint> {
-    let sql = format!(
-        "SELECT \"partition\", \"incarnation\", \"next_offset\", \"signal_offset\" FROM \"spolt.shop__{group}__state\" WHERE \"kind\" = 'lineage'"
-    );
+    checkpoints_of(content, &of_kind(group, "lineage"))
+}
+
+fn checkpoints_of(content: &Connection, sql: &str) -> BTreeMap<Partition, Checkpoint> {
     let checkpoint = |row: &Vec<Option<String>>| {
         let position = Position {
             incarnation: Incarnation(u32::try_from(number(row, 1)).unwrap_or(0)),
@@ -412,7 +433,18 @@ fn checkpoints(content: &Connection, group: &str) -> BTreeMap<Partition, Checkpo
         let signal_next = number(row, 3);
         (partition, Checkpoint { position, signal_next })
     };
-    ask(content, &sql).iter().map(checkpoint).collect()
+    ask(content, sql).iter().map(checkpoint).collect()
+}
+
+fn of_kind(group: &str, kind: &str) -> String {
+    format!(
+        "SELECT \"partition\", \"incarnation\", \"next_offset\", \"signal_offset\" FROM \"spolt.shop__{group}__state\" WHERE \"kind\" = '{kind}'"
+    )
+}
+
+fn positions_of_kind(content: &Connection, group: &str, kind: &str) -> BTreeMap<Partition, Position> {
+    let positions = checkpoints_of(content, &of_kind(group, kind)).into_iter();
+    positions.map(|(partition, at)| (partition, at.position)).collect()
 }
 
 fn plan_id(content: &Connection, group: &str) -> Option<String> {
@@ -438,8 +470,14 @@ fn doubled(content: &Connection, topic: &str) -> Option<String> {
 pub fn signals_needed_from(state: &State, targets: &[&'static str], unit: Unit) -> i64 {
     let group = group_of(unit.0);
     let from = |content: Option<&Connection>| {
-        let found = content.and_then(|content| checkpoints(content, group).get(&unit.1).copied());
-        found.map_or(0, |checkpoint| checkpoint.signal_next)
+        let of = |kind| {
+            let found =
+                content.and_then(|content| checkpoints_of(content, &of_kind(group, kind)).get(&unit.1).copied());
+            found.map(|checkpoint| checkpoint.signal_next)
+        };
+        let refreshes = content.is_some_and(|content| !positions_of_kind(content, group, "refresh").is_empty());
+        // To give a refresh up is to read again from where it began.
+        of(if refreshes { "refresh" } else { "lineage" }).unwrap_or(0)
     };
     let needed = targets.iter().map(|target| {
         let warehouse = &state.warehouses[target];

@@ -135,7 +135,8 @@ fn explain(args: &Args, sum: &Sum) -> io::Result<()> {
         .violations
         .iter()
         .for_each(|violation| println!("  -> {violation}"));
-    let mutant = Mutant::ALL.iter().find(|(mutant, _)| Some(*mutant) == args.mutant);
+    let mut named = Mutant::ALL.iter().chain(&Mutant::BEYOND);
+    let mutant = named.find(|(mutant, _)| Some(*mutant) == args.mutant);
     let mutant = mutant.map_or(String::new(), |(_, name)| format!(" --mutant {name}"));
     println!("again, with its event log: simulator --seed {seed}{mutant} --verbose");
     Ok(())

@@ -26,6 +26,10 @@ pub struct Sum {
     pub millis: u64,
     /// Lineages and tables that ended with an alarm.
     pub halted: usize,
+    /// Records set aside by status, in all targets.
+    pub set_aside: BTreeMap<String, u64>,
+    /// Refreshes that were begun, finished and given up.
+    pub refreshed: BTreeMap<&'static str, u64>,
     /// Faults by kind.
     pub faults: BTreeMap<&'static str, u64>,
     /// Violations by seed.
@@ -41,6 +45,12 @@ impl Sum {
         self.collected += outcome.collected;
         self.millis += outcome.millis;
         self.halted += outcome.halted;
+        for (status, count) in &outcome.set_aside {
+            *self.set_aside.entry(status.clone()).or_default() += count;
+        }
+        for (what, count) in &outcome.refreshed {
+            *self.refreshed.entry(what).or_default() += count;
+        }
         for (kind, count) in &outcome.faults {
             *self.faults.entry(kind).or_default() += count;
         }
@@ -64,6 +74,18 @@ impl Sum {
             self.collected,
             self.halted
         );
+        let aside = self
+            .set_aside
+            .iter()
+            .map(|(status, count)| format!(", {count} {status}"));
+        let _ = writeln!(
+            text,
+            "{} records set aside{}",
+            self.set_aside.values().sum::<u64>(),
+            aside.collect::<String>()
+        );
+        let refreshed = self.refreshed.iter().map(|(what, count)| format!(" {count} {what}"));
+        let _ = writeln!(text, "refreshes:{}", refreshed.collect::<Vec<_>>().join(","));
         let _ = writeln!(text, "{} faults:", self.faults.values().sum::<u64>());
         for (kind, count) in &self.faults {
             let _ = writeln!(text, "  {count:>7}  {kind}");

@@ -7,10 +7,13 @@ use common::failure::Failure;
 use common::ids::Partition;
 use redshift_spolt::driver::accept::{barriers, record};
 use redshift_spolt::driver::load::{connecting, look};
+use redshift_spolt::driver::refresh;
+use redshift_spolt::driver::replay::{self, kept, mark, plan_of};
 use redshift_spolt::driver::unregister::{end, registered};
 use redshift_spolt::load::growth::propose;
 use redshift_spolt::load::mode::Mode;
-use runtime::port::{SignalLog, Upstream, Warehouse};
+use redshift_spolt::load::refresh::Step;
+use runtime::port::{SignalLog, Upstream, Warehouse, World as _};
 use runtime::progress;
 use s3_spolt::collect::{Collector, Rules, Source};
 use s3_spolt::ingest::operator::At;
@@ -18,9 +21,9 @@ use s3_spolt::operate::{Operation, Wish, needs_solitude};
 
 use crate::attendant::poison;
 use crate::fake::signals::PROGRESS;
-use crate::host::{CLUSTER, PREFIX, TARGETS, table};
+use crate::host::{CLUSTER, PREFIX, Shape, TARGETS, shared, table};
 use crate::judge;
-use crate::schedule::Command;
+use crate::schedule::{Command, Refresh};
 use crate::workload::{KEYED, TOPICS, signals_of};
 use crate::world::Port;
 
@@ -28,13 +31,17 @@ use crate::world::Port;
 ///
 /// # Errors
 /// As the command fails.
-pub async fn run(port: Port, command: Command) -> Result<String, Failure> {
+pub async fn run(port: Port, command: Command, shape: Shape) -> Result<String, Failure> {
     match command {
         Command::Collect => collect(&port).await,
         Command::Unregister => unregister(&port).await,
         Command::Reset(topic, partition) => reset(&port, topic, partition).await,
         Command::Gap(topic, partition) => gap(&port, topic, partition).await,
         Command::Accept(_) => accept(&port).await,
+        Command::Replay(_, topic) => replay(&port, shape, topic).await,
+        Command::Discard(_, topic) => discard(&port, shape, topic).await,
+        Command::Refresh(_, topic, step) => refresh(&port, shape, topic, step).await,
+        Command::RaiseLimit => Ok("a setting, no command".to_owned()),
     }
 }
 
@@ -166,4 +173,42 @@ async fn accept(port: &Port) -> Result<String, Failure> {
     let proposal = propose(&state, count, &barriers)?;
     record(&mut *session, &table, count, &barriers).await?;
     Ok(format!("{:?} accepted", proposal.increase))
+}
+
+/// `redshift-spolt set-aside replay --apply`.
+async fn replay(port: &Port, shape: Shape, topic: &'static str) -> Result<String, Failure> {
+    let (shared, table) = (shared(port, shape), table(topic, shape.keyed));
+    let report = replay::replay(&shared, port, &table, &port.settings(), false).await?;
+    Ok(format!("{} applied, {} left", report.applied, report.left.len()))
+}
+
+/// `redshift-spolt set-aside discard --apply`, for any of the open records.
+async fn discard(port: &Port, shape: Shape, topic: &'static str) -> Result<String, Failure> {
+    let (shared, table) = (shared(port, shape), table(topic, shape.keyed));
+    let mut session = port.connect().await.map_err(|failure| connecting(&failure))?;
+    let state = look(&mut *session, &table.target).await?;
+    let plan = plan_of(&shared, &state).await?;
+    let open = kept(&mut *session, &table, plan.as_deref(), true, None).await?;
+    let chosen = usize::try_from(port.random_below(open.len() as u64)).unwrap_or(0);
+    let Some(one) = open.get(chosen) else {
+        return Ok("nothing is open".to_owned());
+    };
+    let touched = mark(&shared, &table, &[one.place], "discarded").await?;
+    Ok(format!("{touched} discarded"))
+}
+
+/// `redshift-spolt refresh begin | finish | give-up --apply`.
+async fn refresh(port: &Port, shape: Shape, topic: &'static str, step: Refresh) -> Result<String, Failure> {
+    let step = match step {
+        Refresh::Begin => Step::Begin,
+        Refresh::Finish => Step::Finish,
+        Refresh::GiveUp => Step::GiveUp,
+    };
+    let table = table(topic, shape.keyed);
+    let mut session = port.connect().await.map_err(|failure| connecting(&failure))?;
+    let state = refresh::judge(&mut *session, &table, step).await?;
+    let rows = refresh::rows(&mut *session, &table, &state).await?;
+    let load_id = port.uuid();
+    refresh::take(&mut *session, &table, step, (&load_id, port.now_ms())).await?;
+    Ok(format!("{step:?}: {} rows, {} beside", rows.own, rows.beside))
 }

@@ -12,8 +12,8 @@ use crate::fake::upstream::{Log, Record, Standing, Topic};
 use crate::group::{Group, Unit};
 use crate::host::{Host, Shape, TARGETS, What};
 use crate::judge::{self, Halted};
-use crate::schedule::{Command, Damage, Fault, Role, Schedule};
-use crate::workload::{self, Change, KEYED, Producer, TOPICS, signals_of};
+use crate::schedule::{Command, Damage, Fault, LIMIT, Role, Schedule};
+use crate::workload::{self, Change, KEYED, MENDED_NULL_MARKER, Producer, TOPICS, signals_of};
 use crate::world::{EPOCH_MS, State, World};
 
 /// Virtual milliseconds between two looks at the world.
@@ -50,6 +50,10 @@ pub struct Outcome {
     pub collected: u64,
     /// Lineages and tables that stand still with an alarm.
     pub halted: usize,
+    /// Records set aside at the end, by status.
+    pub set_aside: BTreeMap<String, u64>,
+    /// Refreshes that were begun, finished and given up.
+    pub refreshed: BTreeMap<&'static str, u64>,
 }
 
 /// Where a process runs; nothing runs there while `host` is `None`.
@@ -131,6 +135,7 @@ pub fn run(schedule: &Schedule) -> io::Result<Outcome> {
                 run.producer.produce_into(&mut run.world.state(), topic, partition);
             }
         }
+        run.do_the_rest()?;
         run.tick(KIND_TICK_MS)?;
     }
     Ok(run.end())
@@ -155,6 +160,7 @@ impl<'a> Run<'a> {
         state.signals.grow(PROGRESS, 1);
         state.present.insert(TARGETS[0]);
         state.retention_ms = shape.retention_ms;
+        state.rules.bad_records_max = schedule.bad.map_or(0, |bad| bad.max);
         if shape.collects {
             let listed = if schedule.expects_second {
                 &TARGETS[..]
@@ -183,7 +189,13 @@ impl<'a> Run<'a> {
                 side(What::Operator(Command::Collect), &[], Vec::new()),
             ],
             targets: TARGETS[..if joins { 2 } else { 1 }].to_vec(),
-            producer: Producer::new(Dice::new(schedule.seed, Stream::Records), schedule.records),
+            producer: Producer::new(
+                Dice::new(schedule.seed, Stream::Records),
+                schedule.records,
+                schedule
+                    .bad
+                    .map(|bad| (Dice::new(schedule.seed ^ 0x6261, Stream::Bad), bad.percent)),
+            ),
             attendant: Attendant::default(),
             produced: 0,
             next_step: 0,
@@ -211,6 +223,7 @@ impl<'a> Run<'a> {
     fn tick(&mut self, millis: u64) -> io::Result<()> {
         self.now += millis;
         self.world.state().advance(self.now);
+        self.send_again();
         self.raise_the_dead()?;
         self.attend()?;
         for side in &mut self.sides {
@@ -343,7 +356,11 @@ impl<'a> Run<'a> {
             Fault::Operate(command) => self.operate(command)?,
             Fault::Join => self.join(),
             Fault::Leave => self.leave()?,
-            Fault::Backup(role) => self.world.state().warehouse(target_of(role)).back_up(),
+            Fault::Backup(role) => {
+                let mut state = self.world.state();
+                state.warehouse(target_of(role)).back_up();
+                judge::refresh::backed_up(&mut state, target_of(role));
+            }
             Fault::Restore(role, running) => self.restore(role, running),
             Fault::Compaction => {
                 let mut state = self.world.state();
@@ -355,6 +372,10 @@ impl<'a> Run<'a> {
             Fault::Retention => retention(&mut self.world.state()),
             Fault::SignalRetention => signal_retention(&mut self.world.state(), &self.targets),
             Fault::Damage(damage) => damaged(&mut self.world.state(), damage),
+            Fault::Mend(all) => {
+                self.world.state().rules.null_marker = MENDED_NULL_MARKER;
+                self.restart_spolts(if all { 2 } else { 1 });
+            }
         }
         Ok(())
     }
@@ -377,6 +398,11 @@ impl<'a> Run<'a> {
         if command == Command::Collect && !self.shape.collects {
             return Ok(());
         }
+        if command == Command::RaiseLimit {
+            self.world.state().rules.bad_records_max = LIMIT;
+            self.restart_spolts(2);
+            return Ok(());
+        }
         let side = &mut self.sides[side_of(Role::Operator)];
         let what = What::Operator(command);
         let name = format!("{}-{}", what.name(), side.places.len());
@@ -385,6 +411,54 @@ impl<'a> Run<'a> {
         place.host = Some(Host::start(&self.world, what, name, self.shape)?);
         side.places.push(place);
         Ok(())
+    }
+
+    /// The first processes of s3-spolt start anew, with the configuration of now.
+    fn restart_spolts(&mut self, count: usize) {
+        for place in 0..count {
+            self.crash(side_of(Role::Spolt), place, 200);
+        }
+    }
+
+    /// While the world is kind somebody ends refreshes and replays what is open, again and again until nothing is left that can be.
+    fn do_the_rest(&mut self) -> io::Result<()> {
+        if !self.now.is_multiple_of(ATTEND_MS) {
+            return Ok(());
+        }
+        for command in self.left() {
+            let operators = &self.sides[side_of(Role::Operator)].places;
+            let mut running = operators.iter().filter_map(|place| place.host.as_ref());
+            if !running.any(|host| host.what == What::Operator(command)) {
+                *self.faults.entry(Fault::Operate(command).kind()).or_default() += 1;
+                self.operate(command)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The source sends everything again where a refresh has begun.
+    fn send_again(&mut self) {
+        let begun = std::mem::take(&mut self.world.state().watch.begun);
+        for topic in begun {
+            let topic = usize::from(topic == workload::APPENDED);
+            self.producer.snapshot(&mut self.world.state(), topic);
+        }
+    }
+
+    /// What operators still have to do: to end refreshes, then to replay what can be replayed.
+    fn left(&self) -> Vec<Command> {
+        let state = self.world.state();
+        let under_way = judge::refresh::under_way(&state);
+        if !under_way.is_empty() {
+            let end = |(target, topic)| Command::Refresh(target, topic, self.schedule.refreshes_end);
+            return under_way.into_iter().map(end).collect();
+        }
+        let of_target = |target: &&'static str| TOPICS.map(|topic| (*target, topic));
+        let tables = state.present.iter().flat_map(of_target);
+        tables
+            .filter(|(target, topic)| judge::aside::is_left(&state, target, topic))
+            .map(|(target, topic)| Command::Replay(target, topic))
+            .collect()
     }
 
     fn join(&mut self) {
@@ -444,6 +518,7 @@ impl<'a> Run<'a> {
         let mut state = self.world.state();
         state.disarm();
         state.note("the world is kind from now on");
+        state.rules.null_marker = MENDED_NULL_MARKER;
         if state.open_transaction.is_some() {
             end_transaction(&mut state, true);
         }
@@ -492,11 +567,11 @@ impl<'a> Run<'a> {
         {
             return false;
         }
-        judge::end::is_settled(&self.world.state(), &halted, patient)
+        judge::end::is_settled(&self.world.state(), &halted, patient) && self.left().is_empty()
     }
 
     fn end(mut self) -> Outcome {
-        let halted = self.halted();
+        let (halted, left) = (self.halted(), self.left());
         let mut state = self.world.state();
         for halted in &halted {
             let partition = halted
@@ -515,6 +590,10 @@ impl<'a> Run<'a> {
                     state.watch.violations.push(evidence);
                 }
             }
+            for command in left {
+                let evidence = format!("{command:?} was run again and again, and is needed as before");
+                state.watch.violations.push(evidence);
+            }
             judge::end::finally(&mut state, &halted);
         }
         let outcome = Outcome {
@@ -526,6 +605,8 @@ impl<'a> Run<'a> {
             commits: state.warehouses.values().map(|warehouse| warehouse.commits).sum(),
             collected: state.watch.collected,
             halted: halted.len(),
+            set_aside: judge::aside::counts(&state),
+            refreshed: state.watch.refreshed.clone(),
         };
         drop(state);
         // Processes first: their last words need the world.

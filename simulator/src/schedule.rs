@@ -7,6 +7,8 @@ use common::mutant::Mutant;
 use redshift_spolt::load::mode::Mode;
 
 use crate::dice::{Dice, Stream};
+use crate::host::TARGETS;
+use crate::workload::TOPICS;
 
 /// What becomes of one request on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +67,9 @@ const POINTS: [Point; 11] = [
     Point::Progress,
 ];
 
+/// `bad_records_max` where it is no matter.
+pub const LIMIT: u32 = 1_000;
+
 /// Which daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -91,6 +96,25 @@ pub enum Command {
     Gap(&'static str, Partition),
     /// `redshift-spolt accept-partitions --apply` for the keyed topic of a target.
     Accept(&'static str),
+    /// `redshift-spolt set-aside replay --apply` for a topic of a target, by the settings of now.
+    Replay(&'static str, &'static str),
+    /// `redshift-spolt set-aside discard --apply` for one of the open records of a topic of a target.
+    Discard(&'static str, &'static str),
+    /// `bad_records_max` is raised, and every s3-spolt started anew.
+    RaiseLimit,
+    /// `redshift-spolt refresh begin | finish | give-up --apply` for a topic of a target.
+    Refresh(&'static str, &'static str, Refresh),
+}
+
+/// A step of a refresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refresh {
+    /// Rows go beside the table from now on.
+    Begin,
+    /// They take the place of the table's.
+    Finish,
+    /// They are forgotten.
+    GiveUp,
 }
 
 /// What somebody does to the topics that the assumptions forbid (E1), or that only an operator can mend. A lineage that is hit may halt
@@ -146,6 +170,9 @@ pub enum Fault {
     Restore(Role, bool),
     /// The progress topic is compacted.
     Compaction,
+    /// The setting is changed by which some records could not become rows. True: every s3-spolt starts anew with it; else one of them,
+    /// and the other goes on by the old one until it dies.
+    Mend(bool),
 }
 
 impl Fault {
@@ -183,6 +210,13 @@ impl Fault {
             Fault::Operate(Command::Reset(..)) => "operator: reset",
             Fault::Operate(Command::Gap(..)) => "operator: gap",
             Fault::Operate(Command::Accept(_)) => "operator: accept-partitions",
+            Fault::Operate(Command::Replay(..)) => "operator: set-aside replay",
+            Fault::Operate(Command::Discard(..)) => "operator: set-aside discard",
+            Fault::Operate(Command::RaiseLimit) => "operator: bad_records_max raised",
+            Fault::Operate(Command::Refresh(_, _, Refresh::Begin)) => "operator: refresh begin",
+            Fault::Operate(Command::Refresh(_, _, Refresh::Finish)) => "operator: refresh finish",
+            Fault::Operate(Command::Refresh(_, _, Refresh::GiveUp)) => "operator: refresh give-up",
+            Fault::Mend(_) => "operator: null_marker changed",
             Fault::Join => "second target begins",
             Fault::Leave => "second target ends",
             Fault::Backup(_) => "warehouse backup",
@@ -215,6 +249,35 @@ impl fmt::Display for Step {
     }
 }
 
+/// Records that cannot become rows (rule 27).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bad {
+    /// So many of a hundred rows.
+    pub percent: u64,
+    /// `bad_records_max`: how many of them a partition sets aside before it halts.
+    pub max: u32,
+}
+
+/// Whether a run has something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Has {
+    /// As the dice say.
+    Drawn,
+    Always,
+    Never,
+}
+
+impl Has {
+    fn is_so(self, dice: &mut Dice, percent: u64) -> bool {
+        let drawn = dice.chance(percent);
+        match self {
+            Has::Drawn => drawn,
+            Has::Always => true,
+            Has::Never => false,
+        }
+    }
+}
+
 /// Everything that makes a run what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
@@ -230,6 +293,10 @@ pub struct Schedule {
     pub attended: bool,
     /// What the tables of the keyed topic keep.
     pub keyed: Mode,
+    /// Records that cannot become rows, if there are any.
+    pub bad: Option<Bad>,
+    /// What becomes of refreshes that are under way when the world becomes kind.
+    pub refreshes_end: Refresh,
     /// Faults in the order of their times.
     pub steps: Vec<Step>,
 }
@@ -238,6 +305,10 @@ impl Schedule {
     /// The schedule of a seed: some runs are calm, most have a dozen faults, and one in six has a damage.
     #[must_use]
     pub fn of(seed: u64) -> Schedule {
+        Schedule::with(seed, Has::Drawn, Has::Drawn)
+    }
+
+    fn with(seed: u64, has_bad: Has, has_refreshes: Has) -> Schedule {
         let mut shape = Dice::new(seed, Stream::Shape);
         let mut dice = Dice::new(seed, Stream::Faults);
         let span_ms = shape.between(4, 12) * 1_000;
@@ -269,6 +340,10 @@ impl Schedule {
             at_ms: targets.below(span_ms),
             fault: Fault::Operate(Command::Collect),
         }));
+        let bad = bad_records(&mut Dice::new(seed, Stream::Bad), has_bad, span_ms, &mut steps);
+        let mut refreshes = Dice::new(seed, Stream::Refreshes);
+        let keyed = mode(seed);
+        refreshed(&mut refreshes, has_refreshes, (span_ms, keyed), &mut steps);
         steps.sort_by_key(|step| step.at_ms);
         Schedule {
             seed,
@@ -276,11 +351,12 @@ impl Schedule {
             records,
             expects_second: targets.chance(50),
             attended: targets.chance(65),
-            // Not by dice, so that the schedules of the seeds stay what they are.
-            keyed: match seed % 4 {
-                2 => Mode::SoftDelete,
-                3 => Mode::History,
-                _ => Mode::Upsert,
+            keyed,
+            bad,
+            refreshes_end: if refreshes.chance(50) {
+                Refresh::Finish
+            } else {
+                Refresh::GiveUp
             },
             steps,
         }
@@ -290,9 +366,14 @@ impl Schedule {
     /// applied, and shown by upsert tables.
     #[must_use]
     pub fn for_mutant(seed: u64, mutant: Mutant) -> Schedule {
+        let (bad, refreshed) = match Mutant::BEYOND.iter().find(|(beyond, _)| *beyond == mutant) {
+            Some((_, name)) if name.starts_with('F') => (Has::Always, Has::Always),
+            Some(_) => (Has::Always, Has::Never),
+            None => (Has::Never, Has::Never),
+        };
         let mut schedule = Schedule {
             keyed: Mode::Upsert,
-            ..Schedule::of(seed)
+            ..Schedule::with(seed, bad, refreshed)
         };
         if matches!(
             mutant,
@@ -306,6 +387,15 @@ impl Schedule {
             schedule.steps.sort_by_key(|step| step.at_ms);
         }
         schedule
+    }
+}
+
+/// What the keyed tables of a seed keep: not by dice, so that the schedules of the seeds stay what they are.
+fn mode(seed: u64) -> Mode {
+    match seed % 4 {
+        2 => Mode::SoftDelete,
+        3 => Mode::History,
+        _ => Mode::Upsert,
     }
 }
 
@@ -351,6 +441,87 @@ fn restored(dice: &mut Dice, span_ms: u64) -> Vec<Step> {
             fault: Fault::Restore(role, running),
         },
     ]
+}
+
+/// Two runs of five have records that cannot become rows until a setting is changed. Operators change it at some time, or only when the
+/// world is kind; they replay and discard before and after that, and some of their commands die.
+fn bad_records(dice: &mut Dice, has: Has, span_ms: u64, steps: &mut Vec<Step>) -> Option<Bad> {
+    if !has.is_so(dice, 40) {
+        return None;
+    }
+    let few = dice.chance(30);
+    let bad = Bad {
+        percent: dice.between(3, 30),
+        max: if few {
+            u32::try_from(dice.between(1, 4)).unwrap_or(1)
+        } else {
+            LIMIT
+        },
+    };
+    let mut at = |at_ms, fault| steps.push(Step { at_ms, fault });
+    let mended = dice.between(span_ms / 4, span_ms);
+    if dice.chance(75) {
+        at(mended, Fault::Mend(dice.chance(60)));
+    }
+    for _ in 0..dice.below(6) {
+        let from = if dice.chance(70) { mended } else { span_ms / 4 };
+        let when = dice.between(from, span_ms);
+        let target = TARGETS[usize::from(dice.chance(25))];
+        let topic = TOPICS[dice.index(2)];
+        let discards = dice.chance(20);
+        let command = if discards {
+            Command::Discard(target, topic)
+        } else {
+            Command::Replay(target, topic)
+        };
+        at(when, Fault::Operate(command));
+        if dice.chance(20) {
+            at(when + dice.below(100), Fault::Operate(command));
+        }
+        if dice.chance(40) {
+            at(when + dice.between(20, 400), Fault::Crash(Role::Operator, 0, 0));
+        }
+    }
+    Some(bad)
+}
+
+/// In three runs of ten a table is refreshed, in some of them twice: an operator begins it, the source sends everything again, and he
+/// finishes it or gives it up, sometimes twice at once, and sometimes his command dies.
+fn refreshed(dice: &mut Dice, has: Has, (span_ms, keyed): (u64, Mode), steps: &mut Vec<Step>) {
+    if !has.is_so(dice, 30) {
+        return;
+    }
+    let target = TARGETS[usize::from(dice.chance(20))];
+    // A history is not refreshed; one of ten is tried.
+    let appended = dice.chance(if keyed == Mode::History { 90 } else { 30 });
+    let topic = TOPICS[usize::from(appended)];
+    let mut from = span_ms / 6;
+    for _ in 0..dice.between(1, 2) {
+        let last = from.max(span_ms * 3 / 4);
+        let begins = dice.between(from, last);
+        let ends = dice.between(begins, span_ms);
+        from = ends;
+        let end = if dice.chance(65) {
+            Refresh::Finish
+        } else {
+            Refresh::GiveUp
+        };
+        // Who begins too early, before anything is loaded, is refused, and tries again.
+        let again = dice.between(begins, ends);
+        for (at_ms, step) in [(begins, Refresh::Begin), (again, Refresh::Begin), (ends, end)] {
+            let fault = Fault::Operate(Command::Refresh(target, topic, step));
+            steps.push(Step { at_ms, fault });
+            if dice.chance(20) {
+                let at_ms = at_ms + dice.below(100);
+                steps.push(Step { at_ms, fault });
+            }
+            if dice.chance(30) {
+                let at_ms = at_ms + dice.between(20, 400);
+                let fault = Fault::Crash(Role::Operator, 0, 0);
+                steps.push(Step { at_ms, fault });
+            }
+        }
+    }
 }
 
 fn fault(dice: &mut Dice) -> Fault {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use common::csv::DEFAULT_NULL_MARKER;
 use common::ids::{Offset, Partition};
 
 use crate::dice::Dice;
@@ -15,6 +16,9 @@ pub const KEYED: &str = "shop.keyed";
 pub const APPENDED: &str = "shop.appended";
 /// Both.
 pub const TOPICS: [&str; 2] = [KEYED, APPENDED];
+
+/// What stands for NULL once operators have changed it, so that every row has a place.
+pub const MENDED_NULL_MARKER: &str = "~none~";
 
 /// What the second schema gives to rows that know nothing of its new field.
 pub const DEFAULT_EXTRA: &str = "none";
@@ -97,10 +101,20 @@ impl Change {
     }
 }
 
+impl Row {
+    /// Whether its name is what stands for NULL by default, so that it has no place in a row until the setting is another one.
+    #[must_use]
+    pub fn is_marked(&self) -> bool {
+        self.name == DEFAULT_NULL_MARKER
+    }
+}
+
 /// The producer of both topics.
 #[derive(Debug)]
 pub struct Producer {
     dice: Dice,
+    /// So many of a hundred rows cannot be rows, by dice of their own.
+    bad: Option<(Dice, u64)>,
     count: i64,
     live: BTreeSet<(usize, i32, i64)>,
     /// The new schema is used from this record on, for every other record.
@@ -110,10 +124,11 @@ pub struct Producer {
 impl Producer {
     /// A producer that begins to use the second schema somewhere in the middle of `records`.
     #[must_use]
-    pub fn new(mut dice: Dice, records: u64) -> Producer {
+    pub fn new(mut dice: Dice, records: u64, bad: Option<(Dice, u64)>) -> Producer {
         let wide_from = i64::try_from(dice.between(records / 4, records)).unwrap_or(0);
         Producer {
             dice,
+            bad,
             count: 0,
             live: BTreeSet::new(),
             wide_from,
@@ -144,6 +159,17 @@ impl Producer {
         self.append(state, topic, partition, change, Some(key.clone()), value);
         if deleted && self.dice.chance(60) {
             self.append(state, topic, partition, Change::Nothing, Some(key), None);
+        }
+    }
+
+    /// What a new snapshot of the source brings: every row of a topic once more, as it is now.
+    pub fn snapshot(&mut self, state: &mut State, topic: usize) {
+        let live: Vec<_> = self.live.iter().copied().filter(|(of, ..)| *of == topic).collect();
+        for (_, partition, id) in live {
+            self.count += 1;
+            let wide = self.count > self.wide_from && self.dice.chance(50);
+            let (change, key, value) = encode(self.put(id, None), "r", wide);
+            self.append(state, topic, Partition(partition), change, Some(key), value);
         }
     }
 
@@ -187,9 +213,11 @@ impl Producer {
 
     fn put(&mut self, id: i64, old: Option<i64>) -> Change {
         let length = if self.dice.chance(5) { 90 } else { 8 };
+        let bad = self.bad.as_mut().is_some_and(|(dice, percent)| dice.chance(*percent));
+        let name = format!("{:0length$}", self.count, length = length);
         let row = Row {
             id,
-            name: format!("{:0length$}", self.count, length = length),
+            name: if bad { DEFAULT_NULL_MARKER.to_owned() } else { name },
             n: self.count,
             extra: None,
         };

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use common::csv::DEFAULT_NULL_MARKER;
 use common::ids::Partition;
+use common::row::Settings;
 use runtime::port;
 use tokio::sync::oneshot;
 
@@ -41,6 +43,15 @@ impl Log {
     }
 }
 
+/// What the configuration says of records that cannot become rows, as a process reads it when it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowRules {
+    /// What stands for NULL: a text that is the same has no place in a row.
+    pub null_marker: &'static str,
+    /// How many records of a partition may be set aside within an hour.
+    pub bad_records_max: u32,
+}
+
 /// State of the world.
 pub struct State {
     /// Virtual milliseconds since the beginning.
@@ -67,6 +78,8 @@ pub struct State {
     pub retention_ms: i64,
     /// Some producers do not use the added partitions yet: a key may still move to one.
     pub keys_move: bool,
+    /// The configuration of now.
+    pub rules: RowRules,
     /// Judges what can be judged on the fly.
     pub watch: Watch,
     /// Where a producer's transaction is open.
@@ -93,6 +106,10 @@ impl State {
             configured: BTreeSet::new(),
             retention_ms: 0,
             keys_move: true,
+            rules: RowRules {
+                null_marker: DEFAULT_NULL_MARKER,
+                bad_records_max: 0,
+            },
             watch: Watch::default(),
             open_transaction: None,
             queue: BTreeMap::new(),
@@ -187,8 +204,22 @@ pub struct Port {
     pub born: u64,
     /// The same moment by the clock of the process's runtime.
     pub began: tokio::time::Instant,
+    /// The configuration that it read.
+    pub rules: RowRules,
     /// What its wall clock is off by, milliseconds.
     pub skew: Arc<std::sync::atomic::AtomicI64>,
+}
+
+impl Port {
+    /// How records become rows.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::new(Settings {
+            envelope: common::envelope::Kind::Debezium,
+            null_marker: self.rules.null_marker.to_owned(),
+            ..Settings::default()
+        })
+    }
 }
 
 /// What came of a request.

@@ -21,6 +21,10 @@ fn a_thousand_seeds_hold() {
     assert!(sum.broken.is_empty(), "{:#?}", sum.broken);
     assert_eq!(sum.seeds, 1_000);
     // A world in which nothing moves would hold as well.
+    let status = |name: &str| sum.set_aside.get(name).copied().unwrap_or(0);
+    assert!(status("replayed") > 3_000 && status("superseded") > 1_000 && status("discarded") > 30);
+    let refreshes = |what: &str| sum.refreshed.get(what).copied().unwrap_or(0);
+    assert!(refreshes("finished") > 60 && refreshes("given up") > 40);
     assert!(
         sum.commits > 10_000 && sum.collected > 5_000 && sum.faults.len() > 25,
         "{}",
@@ -43,6 +47,7 @@ fn a_warehouse_restored_to_before_its_tables_existed_is_loaded_again_by_the_runn
             ],
             span_ms: 8_000,
             expects_second: true,
+            bad: None,
             ..Schedule::of(seed)
         };
         let outcome = run(&schedule).unwrap();
@@ -54,6 +59,14 @@ fn a_warehouse_restored_to_before_its_tables_existed_is_loaded_again_by_the_runn
         halted += outcome.halted;
     }
     assert_eq!(halted, 0, "nothing is missing, so nothing stands still");
+}
+
+/// Keys move to a partition that was added to a topic which was made anew before: it lives its first life while the others live their second.
+#[test]
+fn what_is_set_aside_in_an_added_partition_is_replayed_behind_later_lives_of_the_others() {
+    let outcome = run(&Schedule::of(5197)).unwrap();
+    assert_eq!(outcome.violations, Vec::<String>::new());
+    assert!(outcome.set_aside["replayed"] > 5);
 }
 
 #[test]

@@ -88,6 +88,6 @@ pub(super) async fn refresh(config: Config, settings: Settings, wish: Wish) -> R
     let stamp = (RealWorld.uuid(), RealWorld.now_ms());
     let taken = take(&mut *session, &table, step, (&stamp.0, stamp.1)).await;
     taken.map_err(at_table)?;
-    println!("\nDone. A running loader takes it up with its next load.");
+    println!("\nDone. A running loader takes it up with its next load, or within half a minute.");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A refresh of a table over the ports: its begin, its end, and giving it up. What decides is `load::refresh`.
 
 use common::failure::Failure;
+use common::mutant::Mutant;
 use runtime::port::{Answer, Session};
 
 use super::load::{asking, catalog, has_set_aside, look, read_attached};
@@ -155,6 +156,11 @@ async fn finish(session: &mut dyn Session, table: &Table, (load_id, now_ms): (&s
     let expected = count(session, &refresh::counts(target)[1]).await?;
     for (at, sql) in refresh::finish(target, &tables, &beside).iter().enumerate() {
         let answer = run(session, sql).await?;
+        if at == 0 && Mutant::FinishInTwo.is_on() {
+            for sql in ["COMMIT", "BEGIN", &tables.lock()] {
+                run(session, sql).await?;
+            }
+        }
         if at == 1 && answer.affected != expected {
             let message = format!("`{}` of `{expected}` rows came over", answer.affected);
             return Err(Failure::retry(message).table(target.own().to_string()));

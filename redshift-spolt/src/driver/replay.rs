@@ -9,6 +9,7 @@ use common::claim::{Compression, Decoder, Dialect, Object, replay_key};
 use common::csv;
 use common::failure::Failure;
 use common::ids::SchemaId;
+use common::mutant::Mutant;
 use common::plan::{Plan, hex};
 use common::row::{DECODER_VERSION, Settings};
 use runtime::port::{PutObject, Registry, Session};
@@ -191,7 +192,13 @@ async fn batch(
         let load_id = shared.world.uuid();
         let ran = load::run(shared, &table.target, &plan, state.table.as_ref(), &load_id).await;
         match ran.outcome {
-            Outcome::Committed { .. } => report.applied += records.len(),
+            Outcome::Committed { .. } => {
+                if Mutant::ReplayMarkedApart.is_on() {
+                    let places: Vec<Place> = records.iter().map(|kept| kept.place).collect();
+                    mark(shared, table, &places, "replayed").await?;
+                }
+                report.applied += records.len();
+            }
             Outcome::Replan => return Ok(false),
             Outcome::Retry(failure) | Outcome::Halt { failure, .. } => return Err(failure.context("replay")),
         }

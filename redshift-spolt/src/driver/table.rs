@@ -7,6 +7,7 @@ use common::chain::Policy;
 use common::claim::Claim;
 use common::failure::{Class, Failure};
 use common::ids::Partition;
+use common::mutant::Mutant;
 use runtime::failpoint;
 use serde::Serialize;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -276,7 +277,7 @@ impl Task {
     /// Rule 21. Advisory: what cannot be published now is superseded by the next load's message.
     fn publish(&self, runs: Vec<Run>) {
         // What is loaded beside the table may be given up, and is then needed again.
-        if self.machine.row().is_some_and(|row| row.refreshing) {
+        if self.machine.row().is_some_and(|row| row.refreshing) && !Mutant::RefreshTellsProgress.is_on() {
             return;
         }
         let (shared, table) = (Arc::clone(&self.shared), Arc::clone(&self.table));

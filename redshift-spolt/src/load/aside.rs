@@ -17,6 +17,7 @@ use std::sync::Arc;
 use common::claim::{Claim, Dialect};
 use common::failure::Failure;
 use common::manifest::Entry;
+use common::mutant::Mutant;
 use common::plan::{Plan, PlanId};
 use common::row::{ASIDE_HEADERS, aside_columns};
 use common::table::ColumnType;
@@ -191,6 +192,10 @@ pub fn trim(runs: &[Run]) -> Option<String> {
             )
         })
         .collect();
+    let trims = trims
+        .into_iter()
+        .filter(|_| !Mutant::AsideKeptTwice.is_on())
+        .collect::<Vec<_>>();
     (!trims.is_empty()).then(|| format!("DELETE FROM {}\nWHERE {}", identifier(STAGE), trims.join("\n   OR ")))
 }
 
@@ -213,9 +218,10 @@ pub fn keep(table: &str, (keys, headers): (&[Wanted], bool), load_id: &str, now_
         .chain(keys.iter().map(|key| super::merge::value(key, "s")))
         .chain([literal(load_id)?, timestamp(now_ms)])
         .collect();
+    let once = if Mutant::AsideKeptTwice.is_on() { ">= 1" } else { "= 1" };
     Ok(format!(
         "INSERT INTO {table} ({})\nSELECT {}\nFROM (\n    SELECT r.*, ROW_NUMBER() OVER (PARTITION BY \"_kafka_partition\", \"_kafka_offset\", \"_kafka_column\", \"_kafka_part\" ORDER BY \
-         \"_kafka_incarnation\") AS \"_spolt_rank\"\n    FROM {} AS r\n) AS s\nWHERE s.\"_spolt_rank\" = 1",
+         \"_kafka_incarnation\") AS \"_spolt_rank\"\n    FROM {} AS r\n) AS s\nWHERE s.\"_spolt_rank\" {once}",
         targets.join(", "),
         values.join(", "),
         identifier(STAGE)

@@ -37,8 +37,9 @@ const BACKOFF_MS: i64 = 500;
 /// The longest wait between tries: an outage of hours costs one try a minute.
 const BACKOFF_MAX_MS: i64 = 60_000;
 
-/// While the lineage of an added partition waits, the state is read again this often, milliseconds: an operator may have accepted it.
-const ADDED_LOOK_MS: i64 = 30_000;
+/// While the lineage of an added partition waits, or the table is refreshed, the state is read again this often, milliseconds: an operator may
+/// have accepted the one, or given the other up.
+const LOOK_MS: i64 = 30_000;
 
 /// Claims beyond a gap that a lineage keeps in memory until what is missing arrives; what comes after them is read again then.
 const AHEAD_MAX: usize = 1_000;
@@ -206,7 +207,7 @@ pub struct Machine {
     separate: bool,
     paused: bool,
     waiting: Waiting,
-    /// When the state is read again for the sake of added partitions that wait.
+    /// When the state is read again for the sake of what an operator may have done.
     look_at: Option<i64>,
 }
 
@@ -290,12 +291,14 @@ impl Machine {
             .filter(move |partition| count.is_some_and(|count| i64::from(partition.0) >= i64::from(count)))
     }
 
-    /// Wakes the table to read its state while an added partition waits.
+    /// Wakes the table to read its state while an added partition waits, or a refresh is under way: giving that up puts the checkpoints back,
+    /// and there may be no claim any more whose load would notice.
     fn look_again(&mut self, now_ms: i64, actions: &mut Vec<Action>) {
-        if !matches!(self.phase, Phase::Idle { .. }) || self.added().next().is_none() {
+        let refreshing = self.row.as_ref().is_some_and(|row| row.refreshing);
+        if !matches!(self.phase, Phase::Idle { .. }) || !(refreshing || self.added().next().is_some()) {
             return;
         }
-        let at = *self.look_at.get_or_insert(now_ms + ADDED_LOOK_MS);
+        let at = *self.look_at.get_or_insert(now_ms + LOOK_MS);
         actions.push(Action::WakeAt(at));
     }
 

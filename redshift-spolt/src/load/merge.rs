@@ -1,6 +1,7 @@
 //! What stands between COPY and checkpoint: how the stage becomes rows of the target, by mode (rules 17, 20, 25, 28).
 
 use common::failure::Failure;
+use common::mutant::Mutant;
 use common::table::ColumnType;
 
 use super::aside;
@@ -102,7 +103,7 @@ pub(super) fn by_offsets(
     for stage in &stages {
         end_replay(out, target, facts, stage)?;
     }
-    if let Some(aside) = aside.filter(|_| mode.is_keyed()) {
+    if let Some(aside) = aside.filter(|_| mode.is_keyed() && !Mutant::ReplayIgnoresLater.is_on()) {
         for stage in &stages {
             let sql = aside::supersede(aside, stage, (&keys, grown(facts)), facts.load_id, facts.now_ms)?;
             out.add(Purpose::Supersede, sql, Expect::Done);
@@ -154,14 +155,14 @@ fn begin_replay(out: &mut Writer, target: &Target, facts: &Facts<'_>, keys: Opti
         replay::find_closed(&aside, &stage),
         Expect::NoneClosed,
     );
-    if let Some(keys) = keys {
+    if let Some(keys) = keys.filter(|_| !Mutant::ReplayIgnoresLater.is_on()) {
         let sql = replay::drop_late(&target.table.sql(), &stage, keys, grown(facts));
         out.add(Purpose::DropLate, sql, Expect::Done);
     }
 }
 
 fn end_replay(out: &mut Writer, target: &Target, facts: &Facts<'_>, stage: &str) -> Result<(), Failure> {
-    if facts.load.replay.is_empty() {
+    if facts.load.replay.is_empty() || Mutant::ReplayMarkedApart.is_on() {
         return Ok(());
     }
     let aside = target.own().set_aside(&target.state_schema).sql();

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use common::failure::Failure;
 use common::ids::Partition;
+use common::mutant::Mutant;
 
 use super::evolve::{self, Evolution, Present, Wanted};
 use super::mode::Mode;
@@ -155,7 +156,8 @@ pub fn give_up(target: &Target, tables: &StateTables, state: &State, has_aside: 
     let beside = target.own().refresh().sql();
     let mut statements = Vec::new();
     let begun: &BTreeMap<Partition, Checkpoint> = &state.refresh;
-    for partition in state.lineages.keys() {
+    let forward = Mutant::GiveUpForward.is_on();
+    for partition in state.lineages.keys().filter(|_| !forward) {
         let lineage = format!("\"partition\" = {partition}");
         let since = match begun.get(partition) {
             Some(at) => {
@@ -180,7 +182,7 @@ pub fn give_up(target: &Target, tables: &StateTables, state: &State, has_aside: 
             }
         };
         statements.push(format!("DELETE FROM {} WHERE {lineage} AND {}", tables.ledger, since.0));
-        if has_aside {
+        if has_aside && !Mutant::GiveUpKeepsAside.is_on() {
             let aside = target.own().set_aside(&target.state_schema).sql();
             statements.push(format!(
                 "DELETE FROM {aside} WHERE \"_kafka_partition\" = {partition} AND {}",

@@ -274,6 +274,10 @@ pub fn is_later(later: &str, earlier: &str, grown: &[u32]) -> String {
 }
 
 /// Takes out of the stage what a later change of its key has overtaken.
+///
+/// What was there before an accepted increase is not later than what lies in a partition that was added by it, though the lives of the one
+/// may be more than those of the other: a partition that is added to a topic that was made anew begins its first life there. A change of a
+/// life that began after the increase has marked the record already, where its key was known.
 #[must_use]
 pub fn drop_late(table: &str, stage: &str, keys: &[&Wanted], grown: &[u32]) -> String {
     let matches: Vec<String> = keys
@@ -286,8 +290,14 @@ pub fn drop_late(table: &str, stage: &str, keys: &[&Wanted], grown: &[u32]) -> S
             )
         })
         .collect();
+    let before: String = grown
+        .iter()
+        .map(|count| {
+            format!("\n  AND NOT ({table}.\"_kafka_partition\" < {count} AND {stage}.\"_kafka_partition\" >= {count})")
+        })
+        .collect();
     format!(
-        "DELETE FROM {stage}\nUSING {table}\nWHERE {}\n  AND {}",
+        "DELETE FROM {stage}\nUSING {table}\nWHERE {}\n  AND {}{before}",
         matches.join("\n  AND "),
         is_later(table, stage, grown)
     )

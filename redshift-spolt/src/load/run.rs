@@ -330,6 +330,10 @@ impl<'a> Builder<'a> {
                 return false;
             }
             Verdict::Drop(_) => false,
+            Verdict::Advance(_) if claim.aside.is_some() && !self.fits_aside(claim) => {
+                self.ended = true;
+                return false;
+            }
             Verdict::Origin(_) | Verdict::Advance(_) => true,
             // Rows before it would be merged only to be deleted, rows after it must not be: it goes alone (rule 26).
             Verdict::Empty(_) => {
@@ -386,6 +390,13 @@ impl<'a> Builder<'a> {
         start >= next
             || self.covered.get(key).is_some_and(|own| own.covers(start, next))
             || Mutant::NoContinuityNoTrim.is_on()
+    }
+
+    /// The same for a claim that has no rows and sets records aside: by other settings another claim of the run may have rows of them. It may
+    /// be of no group, where its writer had no plan yet.
+    fn fits_aside(&self, claim: &Claim) -> bool {
+        let beyond = self.moved.is_empty() || self.end.is_none_or(|end| claim.start >= end.next);
+        beyond || group_key(claim).is_some_and(|key| self.fits(&key, claim))
     }
 
     /// M4: claims of another group are left out although the checkpoint passes them.
@@ -530,5 +541,84 @@ mod tests {
         // Everything in the order of arrival; what came at once, the earlier life first.
         assert_eq!(lives, [0, 0, 0, 0, 0, 0, 1, 0]);
         assert_eq!(rare.front().map(|pending| pending.arrived_ms), Some(6));
+    }
+
+    /// Two writers with other settings: the one has a row of the first record, the other set it aside with two more, and has no row.
+    #[test]
+    fn what_is_set_aside_does_not_meet_its_own_row_in_one_load() {
+        let [skip, data] = [Kind::Skip, Kind::Data].map(|kind| {
+            let lineage = Lineage {
+                cluster: "c".into(),
+                topic: "t".into(),
+                incarnation: Incarnation(0),
+                partition: Partition(0),
+            };
+            Claim::new(
+                kind,
+                &lineage,
+                Offset(0),
+                Offset(if kind == Kind::Skip { 3 } else { 1 }),
+            )
+        });
+        let dialect = Dialect {
+            id: "d".into(),
+            delimiter: ',',
+            quote: '"',
+            null: "~".into(),
+            compression: common::claim::Compression::Zstd,
+        };
+        let object = common::claim::Object {
+            bucket: "b".into(),
+            region: "r".into(),
+            key: "raw/t/i0/p0/k.csv.zst".into(),
+            bytes: 1,
+            sha256: "00".into(),
+        };
+        let data = Claim {
+            rows: 1,
+            plan: Some(PlanId("p".into())),
+            dialect: Some(dialect.clone()),
+            object: Some(object.clone()),
+            ..data
+        };
+        let skip = Claim {
+            rejected: 2,
+            dialect: Some(dialect),
+            object: Some(object),
+            aside: Some(common::claim::Aside {
+                lines: 2,
+                bytes: 1,
+                sha256: "00".into(),
+                headers: false,
+            }),
+            ..skip
+        };
+        let waiting = |claims: &[&Claim]| -> VecDeque<Pending> {
+            let pending = |(signal, claim): (i64, &&Claim)| Pending {
+                signal: Offset(signal),
+                arrived_ms: 0,
+                claim: Arc::new(Claim::clone(claim)),
+            };
+            (0..).zip(claims).map(pending).collect()
+        };
+        let caps = Caps {
+            claims: 9,
+            rows: 9,
+            bytes: 9,
+        };
+        let load = |at: i64, queue: &VecDeque<Pending>| {
+            let at = Some(Position {
+                incarnation: Incarnation(0),
+                next: Offset(at),
+            });
+            let partition = Partition(0);
+            plan(&[Offer { partition, at, queue }], caps, Policy::default()).unwrap()
+        };
+        let first = load(0, &waiting(&[&data, &skip]));
+        assert_eq!((first.claims(), first.groups.len(), first.asides.len()), (1, 1, 0));
+        let second = load(1, &waiting(&[&skip]));
+        assert_eq!((second.claims(), second.asides.len()), (1, 1));
+        let trim = aside::trim(&second.runs).unwrap();
+        assert!(trim.contains("\"_kafka_offset\" < 1"), "{trim}");
     }
 }

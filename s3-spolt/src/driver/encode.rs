@@ -12,6 +12,7 @@ use common::claim::{self, Aside, Claim, Decoder, Dialect, Kind, Object, Tail};
 use common::csv;
 use common::failure::Failure;
 use common::ids::{Lineage, Offset, SchemaId};
+use common::mutant::Mutant;
 use common::plan::{Plan, hex};
 use common::row::{DECODER_VERSION, EncodeError, Outcome, Record, RowEncoder, Settings, Stats};
 use runtime::port::World;
@@ -575,7 +576,11 @@ impl Open {
             ..batch.claim(kind, lineage, self.last_tail)
         };
         let (_, lines) = std::mem::take(&mut self.aside);
-        let aside = (lines > 0).then(|| {
+        let told = !Mutant::AsideUnclaimed.is_on();
+        if !told {
+            claim.skipped += std::mem::take(&mut claim.rejected);
+        }
+        let aside = (lines > 0 && told).then(|| {
             let sha256: [u8; 32] = Sha256::digest(&aside).into();
             claim.aside = Some(Aside {
                 headers: self.encoder.keeps_headers(),

@@ -11,6 +11,10 @@ pub fn translate(sql: &str) -> String {
     let one = sql
         .replace("\"spolt\".\"", "\"spolt.")
         .replace("\"shop\".\"", "\"shop.");
+    if one.starts_with("CREATE ") {
+        // Hex digits are no number: SQLite makes one of them in a column whose type it does not know.
+        return one.replace(" VARBYTE(", " BLOB_VARBYTE(");
+    }
     let Some((delete, rest)) = one
         .split_once("\nUSING ")
         .filter(|(head, _)| head.starts_with("DELETE"))
@@ -21,6 +25,18 @@ pub fn translate(sql: &str) -> String {
         return one;
     };
     format!("{delete} WHERE EXISTS (SELECT 1 FROM {using} WHERE {condition})")
+}
+
+/// `CREATE TABLE a (LIKE b)`, which SQLite has not: the names of both as it has them, and the statement by which it makes such a table.
+#[must_use]
+pub fn like(connection: &Connection, sql: &str) -> Option<(String, String, String)> {
+    let sql = translate(sql);
+    let (made, of) = sql.strip_prefix("CREATE TABLE \"")?.split_once("\" (LIKE \"")?;
+    let of = of.strip_suffix("\")")?;
+    let query = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?1";
+    let declared: String = connection.query_row(query, [of], |row| row.get(0)).ok()?;
+    let create = declared.replacen(&format!("\"{of}\""), &format!("\"{made}\""), 1);
+    Some((made.to_owned(), of.to_owned(), create))
 }
 
 /// The columns of a table as `svv_columns` has them.
@@ -35,6 +51,7 @@ pub fn catalog(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Vec
         let ty = match ty {
             "VARCHAR" => "character varying",
             "TIMESTAMP" => "timestamp without time zone",
+            "BLOB_VARBYTE" => "binary varying",
             other => other,
         };
         let width = width.trim_end_matches(')');
@@ -83,7 +100,7 @@ pub fn run(connection: &Connection, sql: &str) -> rusqlite::Result<(Vec<Vec<Opti
 /// Why a COPY failed, in Redshift's words.
 pub type CopyFailure = String;
 
-/// COPY with a manifest: every file must be there; rows go into the stage as they are, and each value must fit its column.
+/// COPY with a manifest: every file must be there; rows go into the table as they are, and each value must fit its column.
 ///
 /// # Errors
 /// With Redshift's message.
@@ -93,7 +110,7 @@ pub fn copy(connection: &Connection, bucket: &Bucket, sql: &str) -> Result<u64, 
         .get(&parsed.manifest)
         .ok_or("The specified manifest file does not exist (NoSuchKey)")?;
     let manifest: serde_json::Value = serde_json::from_slice(manifest).map_err(|error| error.to_string())?;
-    let widths = widths(connection).map_err(|error| error.to_string())?;
+    let widths = widths(connection, &parsed.table).map_err(|error| error.to_string())?;
     let width = |column: &String| {
         widths
             .iter()
@@ -103,7 +120,11 @@ pub fn copy(connection: &Connection, bucket: &Bucket, sql: &str) -> Result<u64, 
     let limits: Vec<Option<usize>> = parsed.columns.iter().map(width).collect();
     let marks = vec!["?"; parsed.columns.len()].join(", ");
     let names: Vec<String> = parsed.columns.iter().map(|name| format!("\"{name}\"")).collect();
-    let insert = format!("INSERT INTO \"spolt_stage\" ({}) VALUES ({marks})", names.join(", "));
+    let insert = format!(
+        "INSERT INTO \"{}\" ({}) VALUES ({marks})",
+        parsed.table,
+        names.join(", ")
+    );
     let mut insert = connection.prepare(&insert).map_err(|error| error.to_string())?;
     let mut rows = 0;
     for entry in manifest["entries"].as_array().into_iter().flatten() {
@@ -123,7 +144,10 @@ pub fn copy(connection: &Connection, bucket: &Bucket, sql: &str) -> Result<u64, 
                     .is_none_or(|(field, limit)| field.len() <= limit)
             });
             if !fits || fields.len() != limits.len() {
-                return Err("Load into table 'spolt_stage' failed. Check 'sys_load_error_detail' for details.".into());
+                return Err(format!(
+                    "Load into table '{}' failed. Check 'sys_load_error_detail' for details.",
+                    parsed.table
+                ));
             }
             insert
                 .execute(params_from_iter(fields))
@@ -159,15 +183,18 @@ pub fn records(object: &[u8]) -> Result<Vec<csv::StringRecord>, String> {
 }
 
 struct Copy {
+    table: String,
     columns: Vec<String>,
     manifest: String,
     null: String,
 }
 
 fn parse(sql: &str) -> Option<Copy> {
-    let columns = sql.split_once('(')?.1.split_once(')')?.0;
+    let (table, rest) = sql.strip_prefix("COPY ")?.split_once(" (")?;
+    let columns = rest.split_once(')')?.0;
     let quoted = |after: &str| Some(sql.split_once(after)?.1.split('\'').nth(1)?.to_owned());
     Some(Copy {
+        table: table.trim_matches('"').to_owned(),
         columns: columns
             .split(", ")
             .map(|name| name.trim_matches('"').to_owned())
@@ -177,8 +204,8 @@ fn parse(sql: &str) -> Option<Copy> {
     })
 }
 
-fn widths(connection: &Connection) -> rusqlite::Result<Vec<(String, Option<usize>)>> {
-    let columns = catalog(connection, "spolt_stage")?;
+fn widths(connection: &Connection, table: &str) -> rusqlite::Result<Vec<(String, Option<usize>)>> {
+    let columns = catalog(connection, table)?;
     let width = |row: &Vec<Option<String>>| row[2].as_ref().and_then(|width| width.parse().ok());
     Ok(columns
         .iter()

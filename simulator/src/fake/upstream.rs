@@ -2,13 +2,11 @@
 //! stable offset back, retention, truncation, and a second life under a new id.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::claim::fingerprint;
 use common::failure::Failure;
 use common::ids::{Incarnation, Offset, Partition};
-use common::row::Settings;
 use runtime::port::{self, PartitionFacts, Result};
 use s3_spolt::driver::topics::{Topic as Ready, Topics};
 
@@ -241,11 +239,8 @@ impl Topics for Port {
             name: topic.into(),
             signal_topic: workload::signals_of(topic).into(),
             partitions,
-            settings: Arc::new(Settings {
-                envelope: common::envelope::Kind::Debezium,
-                ..Settings::default()
-            }),
-            bad_records_max: 0,
+            settings: self.settings(),
+            bad_records_max: self.rules.bad_records_max,
         })
     }
 

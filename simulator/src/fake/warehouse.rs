@@ -316,6 +316,15 @@ impl Group {
         if let Some(answer) = self.catalog(content, sql) {
             return answer;
         }
+        if let Some((made, of, create)) = dialect::like(content, sql) {
+            self.widened.retain(|(table, _), _| *table != made);
+            let own = self.widened.iter().filter(|((table, _), _)| *table == of);
+            let same = own.map(|((_, column), width)| ((made.clone(), column.clone()), *width));
+            let same: Vec<_> = same.collect();
+            self.widened.extend(same);
+            transaction.wrote = true;
+            return plain(content, &create);
+        }
         if sql.starts_with("COPY ") {
             let rows = dialect::copy(content, bucket, sql).map_err(|message| refused("XX000", message))?;
             *last_copy = rows;

@@ -11,11 +11,15 @@ use redshift_spolt::load::evolve::Present;
 use redshift_spolt::load::mode::Mode;
 use rusqlite::Connection;
 
+use super::aside::{self, Asides, Kept};
+use super::refresh::{self, Refreshed};
 use super::story::{self, Stretch, below, is_rewritten, present_life, records};
 use super::{Halted, Rows, all_units, ask, broken, lineage, number};
+use crate::attendant::is_one_too_many;
 use crate::fake::dialect;
 use crate::fake::upstream::Record;
 use crate::group::Unit;
+use crate::host::group_of;
 use crate::schedule::Damage;
 use crate::workload::{APPENDED, DEFAULT_EXTRA, KEYED, Row, signals_of};
 use crate::world::State;
@@ -76,6 +80,7 @@ fn is_justified(state: &State, target: &'static str, unit: Unit, reason: &str) -
         || (watch.added.contains(&unit) && unit.0 == KEYED && reason.contains("the partition was added"))
         || (reason.contains("which have no order") && increase_is_forgotten(state, unit))
         || is_too_late(state, target, unit, reason)
+        || is_one_too_many(reason)
 }
 
 /// Whether the log of a keyed topic that grew lost its beginning, and with it how many partitions there were: a key that moved then halts.
@@ -181,12 +186,13 @@ fn makes_rows(record: &&Record) -> bool {
     !record.change.rows().is_empty()
 }
 
-/// Offsets of a life's visible records that make rows.
-fn offsets(state: &State, unit: Unit, life: Incarnation) -> BTreeSet<Offset> {
+/// Offsets of a life's visible records that make rows, for a writer that sets those aside which hold the default NULL marker, or not.
+fn offsets(state: &State, unit: Unit, life: Incarnation, refuses: bool) -> BTreeSet<Offset> {
     let log = state.upstream.life(unit, life);
     log.into_iter()
         .flat_map(|log| log.visible())
         .filter(makes_rows)
+        .filter(|record| !aside::is_bad(record, refuses))
         .map(|record| record.offset)
         .collect()
 }
@@ -205,14 +211,16 @@ fn claims_hold(state: &State, unit: Unit) -> Result<(), Violation> {
             invariants::chain(all, &lineage(unit, *life))?;
         }
     }
-    let visible: BTreeMap<Incarnation, BTreeSet<Offset>> =
-        lives.iter().map(|life| (*life, offsets(state, unit, *life))).collect();
     let claims = state.signals.claims(&signals_of(unit.0), unit.1);
+    for claim in claims.iter().filter(|claim| aside::speaks(claim)) {
+        aside::claimed(state, unit, claim)?;
+    }
     for claim in claims.iter().filter(|claim| claim.kind == Kind::Data) {
         if let Some(held) = offsets_in(state, claim)?
-            && let Some(visible) = visible.get(&claim.incarnation)
+            && lives.contains(&claim.incarnation)
         {
-            invariants::truth(claim, &held, visible)?;
+            let with_rows = offsets(state, unit, claim.incarnation, story::refuses(claim));
+            invariants::truth(claim, &held, &with_rows)?;
         }
     }
     Ok(())
@@ -250,14 +258,19 @@ fn lineage_holds(state: &State, target: &'static str, unit: Unit, halted: bool) 
     let claims: Vec<Claim> = state.signals.claims(&signals_of(unit.0), unit.1);
     let claims: Vec<Claim> = claims.into_iter().filter(|claim| claim.incarnation == life).collect();
     let from = if at.incarnation == life { at.next } else { origin };
-    let mut present = offsets(state, unit, life);
+    let mut present = offsets(state, unit, life, false);
     present.retain(|offset| *offset >= origin);
     // A target that is gone, or has not begun, misses nothing.
     if state.present.contains(target) {
         invariants::no_silent_loss(&present, &claims, from, halted)?;
     }
+    let refreshed = refresh::of(state, target, unit.0);
+    let group = group_of(unit.0);
+    let asides = Asides::of(content(state, target, group), group);
+    asides.hold(state, unit, &told, at)?;
     if unit.0 == APPENDED {
-        appended_holds(state, target, unit, &told, at)?;
+        let shown = refreshed.shown(unit.1, at).unwrap_or(beginning);
+        appended_holds(state, target, unit, (&told, &asides, &refreshed), shown)?;
     }
     Ok(())
 }
@@ -281,7 +294,13 @@ fn appended_rows(content: &Connection, partition: Partition, wide: bool) -> Rows
     ask(content, &sql)
 }
 
-fn appended_holds(state: &State, target: &str, unit: Unit, told: &[Stretch], at: Position) -> Result<(), Violation> {
+fn appended_holds(
+    state: &State,
+    target: &str,
+    unit: Unit,
+    (told, asides, refreshed): (&[Stretch], &Asides, &Refreshed),
+    at: Position,
+) -> Result<(), Violation> {
     let content = content(state, target, "appended");
     let wide = content.is_some_and(|content| has_extra(content, "shop.appended"));
     let rows = content.map_or_else(Rows::new, |content| appended_rows(content, unit.1, wide));
@@ -292,8 +311,9 @@ fn appended_holds(state: &State, target: &str, unit: Unit, told: &[Stretch], at:
         let expected: BTreeSet<Offset> = due
             .iter()
             .filter(of_life)
-            .flat_map(|stretch| records(state, unit, stretch).filter(makes_rows))
-            .map(|record| record.offset)
+            .flat_map(|stretch| records(state, unit, stretch).map(move |record| (record, stretch)))
+            .filter(|(record, stretch)| !asides.shown(unit, record, stretch, refreshed).is_empty())
+            .map(|(record, _)| record.offset)
             .collect();
         let end = if life == at.incarnation {
             at.next
@@ -305,7 +325,8 @@ fn appended_holds(state: &State, target: &str, unit: Unit, told: &[Stretch], at:
     let mut expected = Rows::new();
     for stretch in &due {
         for record in records(state, unit, stretch) {
-            expected.extend(lines(record, stretch.incarnation, wide));
+            let rows = asides.shown(unit, record, stretch, refreshed);
+            expected.extend(lines(record, rows, stretch.incarnation, wide));
         }
     }
     let found: Rows = rows
@@ -334,8 +355,8 @@ fn times(rows: &Rows, life: Incarnation) -> BTreeMap<Offset, usize> {
     applied
 }
 
-/// The rows that the append table should have of a record.
-fn lines(record: &Record, life: Incarnation, wide: bool) -> Rows {
+/// The rows of a record as the append table should have them.
+fn lines(record: &Record, rows: Vec<(u16, i64, Option<&Row>)>, life: Incarnation, wide: bool) -> Rows {
     let line = |(seq, id, row): (u16, i64, Option<&Row>)| {
         let mut line = vec![
             Some(life.to_string()),
@@ -348,7 +369,7 @@ fn lines(record: &Record, life: Incarnation, wide: bool) -> Rows {
         }
         line
     };
-    record.change.rows().into_iter().map(line).collect()
+    rows.into_iter().map(line).collect()
 }
 
 fn extra_of(row: &Row, wide: bool) -> Option<String> {
@@ -376,6 +397,9 @@ type Origin = (i64, Partition, Incarnation);
 /// A change that is applied: which one it is, its writer's place, and the row unless it is gone.
 type Change<'a> = ((u64, u16), (Origin, Offset, u16), Option<&'a Row>);
 
+/// A record that could not become a row, and what is said of it.
+type Bad<'a> = (&'a Record, Kept);
+
 /// I6 and the replay of the keyed table: of each key the change that was made last, of those below the checkpoints.
 fn keyed_holds(state: &State, target: &'static str) -> Result<(), Violation> {
     let Some(content) = content(state, target, "keyed") else {
@@ -383,6 +407,11 @@ fn keyed_holds(state: &State, target: &'static str) -> Result<(), Violation> {
     };
     let mut last: BTreeMap<i64, Change<'_>> = BTreeMap::new();
     let mut brought: BTreeMap<i64, usize> = BTreeMap::new();
+    let asides = Asides::of(Some(content), "keyed");
+    let mut kept: Vec<Bad<'_>> = Vec::new();
+    let refreshed = refresh::of(state, target, KEYED);
+    // The last change that was applied, whether the table shows it or a refresh has replaced it.
+    let mut all: BTreeMap<i64, Change<'_>> = BTreeMap::new();
     let mut unknown: BTreeSet<i64> = BTreeSet::new();
     for unit in all_units(state).into_iter().filter(|unit| unit.0 == KEYED) {
         if is_rewritten(state, unit) {
@@ -399,18 +428,29 @@ fn keyed_holds(state: &State, target: &'static str) -> Result<(), Violation> {
         };
         for stretch in below(&story::of(state, unit), *at) {
             for record in records(state, unit, &stretch) {
-                for (seq, id, row) in record.change.rows() {
+                if let Some(status) = asides.status(unit, record, &stretch) {
+                    kept.push((record, status.clone()));
+                }
+                let place = Position {
+                    incarnation: stretch.incarnation,
+                    next: record.offset,
+                };
+                let shown = refreshed.shown(unit.1, *at).is_some_and(|shown| place < shown);
+                let rows = asides.shown(unit, record, &stretch, &refreshed);
+                let rows = if shown { rows } else { Vec::new() };
+                let applied = asides.applied(unit, record, &stretch);
+                for (seq, id, row) in applied {
+                    note(&mut all, unit, (record, &stretch), (seq, id, row));
+                }
+                for (seq, id, row) in rows {
                     *brought.entry(id).or_default() += usize::from(row.is_some());
-                    let origin = (id, unit.1, stretch.incarnation);
-                    let change = ((record.serial, seq), (origin, record.offset, seq), row);
-                    if last.get(&id).is_none_or(|known| known.0 < change.0) {
-                        last.insert(id, change);
-                    }
+                    note(&mut last, unit, (record, &stretch), (seq, id, row));
                 }
             }
         }
     }
     last.retain(|id, _| !unknown.contains(id));
+    statuses_hold(&kept, &all, &unknown)?;
     brought.retain(|id, _| !unknown.contains(id));
     let holds = match Mode::shown_by(&columns(content)) {
         Mode::SoftDelete => {
@@ -448,6 +488,42 @@ fn keyed_holds(state: &State, target: &'static str) -> Result<(), Violation> {
         Some(numbers.into_iter().map(Some).chain([extra_of(row, wide)]).collect())
     });
     differs("the keyed table", &expected.collect(), &rows)
+}
+
+/// Takes a change for the last one of its key, unless a later one is known.
+fn note<'a>(
+    last: &mut BTreeMap<i64, Change<'a>>,
+    unit: Unit,
+    (record, stretch): (&Record, &Stretch),
+    (seq, id, row): (u16, i64, Option<&'a Row>),
+) {
+    let origin = (id, unit.1, stretch.incarnation);
+    let change = ((record.serial, seq), (origin, record.offset, seq), row);
+    if last.get(&id).is_none_or(|known| known.0 < change.0) {
+        last.insert(id, change);
+    }
+}
+
+/// A record set aside is open where nothing came after it of its key, as far as that was known, and superseded only where something did.
+fn statuses_hold(kept: &[Bad<'_>], last: &BTreeMap<i64, Change<'_>>, unknown: &BTreeSet<i64>) -> Result<(), Violation> {
+    let later = |id: &i64, serial: u64| last.get(id).is_some_and(|(at, ..)| at.0 > serial);
+    for (record, kept) in kept {
+        let ids: Vec<i64> = record.change.rows().into_iter().map(|(_, id, _)| id).collect();
+        if ids.iter().any(|id| unknown.contains(id)) {
+            continue;
+        }
+        let wrong = match kept.status.as_str() {
+            "open" if kept.key.is_some_and(|key| later(&key, record.serial)) => "though its key was changed later",
+            "superseded" if !ids.iter().any(|id| later(id, record.serial)) => "and nothing came after it",
+            "open" | "superseded" | "replayed" | "discarded" => continue,
+            _ => "which is no status that it can have",
+        };
+        return Err(Violation {
+            invariant: "rule 27 replay",
+            evidence: format!("the record at offset `{}` is {}, {wrong}", record.offset, kept.status),
+        });
+    }
+    Ok(())
 }
 
 /// What the keyed table has by name; its mode shows in it.

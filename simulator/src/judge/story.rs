@@ -3,6 +3,7 @@
 
 use common::chain::Position;
 use common::claim::{Claim, Kind};
+use common::csv::DEFAULT_NULL_MARKER;
 use common::ids::{Incarnation, Offset};
 
 use crate::fake::upstream::Record;
@@ -21,6 +22,9 @@ pub struct Stretch {
     pub to: Offset,
     /// An operator gave it up: its records are nowhere.
     pub given_up: bool,
+    /// By the settings of its writer a row with the default NULL marker is none, and is set aside. `None`: nobody can say, since signals
+    /// were lost and the range claimed anew.
+    pub refuses: Option<bool>,
 }
 
 /// The stretches of a partition in the order in which every target comes by them; an empty one where a life begins.
@@ -44,6 +48,7 @@ pub fn story(claims: &[Claim]) -> Vec<Stretch> {
             from,
             to: claim.next,
             given_up: claim.kind == Kind::Gap,
+            refuses: Some(refuses(claim)),
         });
     }
     stretches
@@ -51,7 +56,17 @@ pub fn story(claims: &[Claim]) -> Vec<Stretch> {
 
 /// The story of a partition as everybody who ever appended told it.
 pub(super) fn of(state: &State, unit: Unit) -> Vec<Stretch> {
-    story(state.watch.claims.get(&unit).map_or(&[][..], Vec::as_slice))
+    let mut told = story(state.watch.claims.get(&unit).map_or(&[][..], Vec::as_slice));
+    if matches!(state.watch.damaged.get(&unit), Some(Damage::SignalsLost(_))) {
+        told.iter_mut().for_each(|stretch| stretch.refuses = None);
+    }
+    told
+}
+
+/// Whether the writer of a claim sets rows aside that hold the default NULL marker: it is its own.
+pub(super) fn refuses(claim: &Claim) -> bool {
+    let marker = claim.dialect.as_ref().map(|dialect| dialect.null.as_str());
+    marker.is_none_or(|marker| marker == DEFAULT_NULL_MARKER)
 }
 
 /// The present life of a partition and where it begins, by its story.
