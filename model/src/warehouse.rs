@@ -412,6 +412,7 @@ impl Work<'_> {
             | Purpose::MarkDeleted
             // No table of the model is ordered by a column, and no column changes its type.
             | Purpose::Convert
+            | Purpose::Restage
             | Purpose::FindUnplaced
             | Purpose::PassOver
             | Purpose::Forget

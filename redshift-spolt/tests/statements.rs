@@ -490,7 +490,7 @@ fn the_order_is_that_of_rule_17() {
         | Purpose::FillDefault
         | Purpose::Convert => 5,
         Purpose::CreateStage => 6,
-        Purpose::Copy | Purpose::CountRows => 7,
+        Purpose::Copy | Purpose::CountRows | Purpose::Restage => 7,
         Purpose::Trim | Purpose::FindConflict | Purpose::FindUnplaced => 8,
         Purpose::SetApart => 8,
         Purpose::FillUnchanged | Purpose::CountUnchanged | Purpose::EmptyTarget | Purpose::PassOver => 9,

@@ -36,6 +36,9 @@ pub const AUTHORIZATION: &str = "{authorization}";
 /// The stage: a temporary table that the load creates and drops within its transaction.
 pub const STAGE: &str = "spolt_stage";
 
+/// Where a group is staged first whose plan has a column as REAL that the stage has as DOUBLE PRECISION; made and dropped like the stage.
+pub const NARROW: &str = "spolt_narrow";
+
 /// What a statement is for; also the name of the phase in metrics, and what the failpoints hang on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Purpose {
@@ -69,6 +72,8 @@ pub enum Purpose {
     Copy,
     /// Asks how many rows that were.
     CountRows,
+    /// Moves rows that were staged apart into the stage.
+    Restage,
     /// Removes staged rows that are applied already.
     Trim,
     /// Asks for a key that lies in two partitions.
@@ -136,7 +141,7 @@ impl Purpose {
             | Purpose::Convert
             | Purpose::RecordChange => "evolve",
             Purpose::Begin | Purpose::Lock | Purpose::ReadState | Purpose::ReadCatalog => "lock",
-            Purpose::CreateStage | Purpose::Copy | Purpose::CountRows => "copy",
+            Purpose::CreateStage | Purpose::Copy | Purpose::CountRows | Purpose::Restage => "copy",
             Purpose::Trim
             | Purpose::FindConflict
             | Purpose::FindUnplaced
@@ -540,16 +545,7 @@ fn copy_aside(facts: &Facts<'_>, manifest: usize, group: &AsideGroup) -> Result<
 /// The stage has the columns of all groups; each COPY names its own, and what it lacks takes the stage's default.
 fn stage(out: &mut Writer, facts: &Facts<'_>, columns: &[Wanted], mode: Mode) -> Result<(), Failure> {
     let stage = identifier(STAGE);
-    let mut lines = Vec::new();
-    for meta in META_COLUMNS {
-        let ty = match meta.ty {
-            ColumnType::Varchar { limit: None } => ColumnType::Varchar {
-                limit: Some(marks_width(facts.load)),
-            },
-            ty => ty,
-        };
-        lines.push(format!("{} {ty}", identifier(meta.name)));
-    }
+    let mut lines = meta_lines(facts.load);
     let lacked = lacked(facts);
     let marked = unchanged::marked(facts.load);
     for column in columns {
@@ -558,11 +554,7 @@ fn stage(out: &mut Writer, facts: &Facts<'_>, columns: &[Wanted], mode: Mode) ->
             ColumnType::Varchar { .. } if marked.contains(column.name.as_str()) => unchanged::WIDEST,
             ty => ty,
         };
-        let mut line = format!("{} {ty}", identifier(&column.name));
-        // A key that is NULL is found by COPY, which names file, line and column.
-        if column.key && mode.is_keyed() {
-            line.push_str(" NOT NULL");
-        }
+        let mut line = staged_line(column, ty, mode);
         if let Some(default) = column
             .default
             .as_ref()
@@ -576,11 +568,80 @@ fn stage(out: &mut Writer, facts: &Facts<'_>, columns: &[Wanted], mode: Mode) ->
     let sql = format!("CREATE TEMP TABLE {stage} (\n    {}\n)", lines.join(",\n    "));
     out.add(Purpose::CreateStage, sql, Expect::Done);
     for (index, group) in facts.load.groups.iter().enumerate() {
-        out.add(Purpose::Copy, copy_group(facts, index, group)?, Expect::Done);
+        let plan = plan_of(facts, &group.key.plan)?;
+        let narrow = has_narrow(plan, columns);
+        let into = if narrow {
+            let lines = narrow_lines(facts.load, plan, columns, mode).join(",\n    ");
+            let sql = format!("CREATE TEMP TABLE {} (\n    {lines}\n)", identifier(NARROW));
+            out.add(Purpose::CreateStage, sql, Expect::Done);
+            NARROW
+        } else {
+            STAGE
+        };
+        out.add(Purpose::Copy, copy_group(facts, index, group, into)?, Expect::Done);
         let count = fill(include_str!("../../../sql/copy_count.sql"), &[]);
         out.add(Purpose::CountRows, count, Expect::CopyCount(group.rows));
+        if narrow {
+            let names: Vec<String> = group_columns(plan).iter().map(|name| identifier(name)).collect();
+            let (names, narrow) = (names.join(", "), identifier(NARROW));
+            let sql = format!("INSERT INTO {stage} ({names})\nSELECT {names}\nFROM {narrow}");
+            out.add(Purpose::Restage, sql, Expect::Affected(group.rows));
+            out.add(Purpose::DropStage, format!("DROP TABLE {narrow}"), Expect::Done);
+        }
     }
     Ok(())
+}
+
+fn meta_lines(load: &LoadPlan) -> Vec<String> {
+    let line = |meta: &common::plan::MetaColumn| {
+        let ty = match meta.ty {
+            ColumnType::Varchar { limit: None } => ColumnType::Varchar {
+                limit: Some(marks_width(load)),
+            },
+            ty => ty,
+        };
+        format!("{} {ty}", identifier(meta.name))
+    };
+    META_COLUMNS.iter().map(line).collect()
+}
+
+/// A key that is NULL is found by COPY, which names file, line and column.
+fn staged_line(column: &Wanted, ty: ColumnType, mode: Mode) -> String {
+    let not_null = if column.key && mode.is_keyed() { " NOT NULL" } else { "" };
+    format!("{} {ty}{not_null}", identifier(&column.name))
+}
+
+/// Whether a plan has a column as REAL that is staged as DOUBLE PRECISION. Its objects have the shortest digits of a REAL, which are another
+/// DOUBLE PRECISION than the one that the same REAL became in the rows that were there when the column was widened.
+fn has_narrow(plan: &Plan, columns: &[Wanted]) -> bool {
+    columns.iter().any(|column| is_narrow(plan, column))
+}
+
+fn is_narrow(plan: &Plan, column: &Wanted) -> bool {
+    let own = plan.columns.iter().find(|own| own.name == column.name);
+    column.ty == ColumnType::Double && own.is_some_and(|own| own.ty == ColumnType::Real)
+}
+
+/// The columns of a table for a group that has some of them as REAL.
+fn narrow_lines(load: &LoadPlan, plan: &Plan, columns: &[Wanted], mode: Mode) -> Vec<String> {
+    let mut lines = meta_lines(load);
+    let own = |column: &&Wanted| plan.columns.iter().any(|own| own.name == column.name);
+    for column in columns.iter().filter(own) {
+        let ty = if is_narrow(plan, column) {
+            ColumnType::Real
+        } else {
+            evolve::staged(column)
+        };
+        lines.push(staged_line(column, ty, mode));
+    }
+    lines
+}
+
+/// The columns that a group's lines have, in order.
+fn group_columns(plan: &Plan) -> Vec<String> {
+    let meta = META_COLUMNS.iter().map(|column| column.name.to_owned());
+    meta.chain(plan.columns.iter().map(|column| column.name.clone()))
+        .collect()
 }
 
 /// Longest list of unchanged columns that the load brings: without marks the column is empty.
@@ -619,14 +680,9 @@ fn plan_of<'a>(facts: &Facts<'a>, id: &PlanId) -> Result<&'a Plan, Failure> {
     plan.ok_or_else(|| Failure::retry(format!("plan `{id}` is not at hand")))
 }
 
-fn copy_group(facts: &Facts<'_>, index: usize, group: &Group) -> Result<String, Failure> {
-    let plan = plan_of(facts, &group.key.plan)?;
-    let columns: Vec<String> = META_COLUMNS
-        .iter()
-        .map(|column| column.name.to_owned())
-        .chain(plan.columns.iter().map(|column| column.name.clone()))
-        .collect();
-    copy(facts, index, (STAGE, &columns), &group.key.dialect, &group.key.region)
+fn copy_group(facts: &Facts<'_>, index: usize, group: &Group, stage: &str) -> Result<String, Failure> {
+    let columns = group_columns(plan_of(facts, &group.key.plan)?);
+    copy(facts, index, (stage, &columns), &group.key.dialect, &group.key.region)
 }
 
 fn copy(

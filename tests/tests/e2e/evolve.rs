@@ -207,6 +207,64 @@ async fn wider_numbers_get_wider_columns_and_keep_their_values() {
     assert_eq!(found, expected.map(row3));
 }
 
+/// The column is DOUBLE PRECISION by one partition's records; those of another partition still come as REAL, in a plan of their own, and are
+/// the numbers that a REAL becomes in the warehouse too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_of_an_older_plan_is_the_number_that_the_wider_column_has_of_it() {
+    use apache_avro::types::Value;
+    let mut rig = Rig::new("reals").await;
+    let topic = rig.topic("kept");
+    rig.extra_config = format!("[[topic]]\nname = \"{topic}\"\nenvelope = \"plain\"\n");
+    rig.create_topic(&topic, 2).await;
+    let record = |real: &str| {
+        format!(
+            r#"{{"type":"record","name":"P","fields":[{{"name":"id","type":"long"}},{{"name":"r","type":["null","{real}"]}},{{"name":"w","type":"string","default":"new"}}]}}"#
+        )
+    };
+    let key_text = r#"{"type":"record","name":"K","fields":[{"name":"id","type":"long"}]}"#;
+    let mut schemas = Vec::new();
+    for (part, text) in [
+        ("key", key_text),
+        ("value", &record("float")),
+        ("value", &record("double")),
+    ] {
+        let id = rig.register(&format!("{topic}-{part}"), text).await;
+        schemas.push((id, apache_avro::Schema::parse_str(text).unwrap()));
+    }
+    let _writer = rig.start_s3_spolt();
+    let _loader = rig.start_redshift_spolt();
+    let framed = |schema: usize, value| spolt_tests::source::framed(schemas[schema].0, &schemas[schema].1, value);
+    let produce = |partition: i32, schema: usize, id: i64, real: Option<Value>| {
+        let real = real.map_or(Value::Union(0, Box::new(Value::Null)), |real| {
+            Value::Union(1, Box::new(real))
+        });
+        let fields = vec![
+            ("id".into(), Value::Long(id)),
+            ("r".into(), real),
+            ("w".into(), Value::String("w".into())),
+        ];
+        let key = framed(0, Value::Record(vec![("id".into(), Value::Long(id))]));
+        let value = framed(schema, Value::Record(fields));
+        rig.produce_raw(&topic, std::iter::once((partition, Some(&key[..]), Some(&value[..]))));
+    };
+    let sql = format!("SELECT id, r FROM \"{}\".\"kept\" ORDER BY 1", rig.name);
+    let row = |id: &str, real: &str| vec![Some(id.to_owned()), Some(real.to_owned()).filter(|real| real != "-")];
+    // A SELECT shows 15 digits.
+    let exact = "0.100000001490116";
+    produce(0, 1, 1, Some(Value::Float(0.1)));
+    rig.equals(&rig.parts.redshift, "kept", &sql, vec![row("1", "0.1")])
+        .await;
+    produce(0, 2, 2, Some(Value::Double(0.1)));
+    let mut expected = vec![row("1", exact), row("2", "0.1")];
+    rig.equals(&rig.parts.redshift, "kept", &sql, expected.clone()).await;
+    // Behind the change: by an object of the older plan, and within one of the newer.
+    produce(1, 1, 3, Some(Value::Float(0.1)));
+    produce(1, 1, 4, None);
+    produce(0, 1, 5, Some(Value::Float(0.1)));
+    expected.extend([row("3", exact), row("4", "-"), row("5", exact)]);
+    rig.equals(&rig.parts.redshift, "kept", &sql, expected).await;
+}
+
 /// Three cells, an empty one for NULL.
 fn row3(cells: [&str; 3]) -> Vec<Option<String>> {
     cells

@@ -307,19 +307,8 @@ fn in_target(
         if column.name == "level" && value.is_none() && found == Some("7") {
             return Ok((Expected::Text("7".into()), Some(Rule::NullAsDefault)));
         }
-        // Which it is depends on whether the row came before or after the change was applied.
-        if let (true, Some(short)) = (column.kind.is_double(), value.and_then(|text| short_real(text, found?))) {
-            return Ok((Expected::Double(short), Some(Rule::ShortReal)));
-        }
     }
     plain(column, value)
-}
-
-/// The number that a REAL shows, where its column has it as a DOUBLE PRECISION and the source has all digits of the same REAL.
-fn short_real(source: &str, target: &str) -> Option<f64> {
-    let (exact, short): (f64, f64) = (source.parse().ok()?, target.parse().ok()?);
-    let real: f32 = target.parse().ok()?;
-    (short.to_bits() != exact.to_bits() && f64::from(real).to_bits() == exact.to_bits()).then_some(short)
 }
 
 /// What a row has in a column that came after it was written last.

@@ -96,13 +96,4 @@ impl Kind {
     pub fn is_left_out(self) -> bool {
         matches!(self, Kind::Postgres(postgres::kind::Kind::Multirange(_)))
     }
-
-    /// Whether it is a DOUBLE PRECISION.
-    #[must_use]
-    pub fn is_double(self) -> bool {
-        matches!(
-            self,
-            Kind::Postgres(postgres::kind::Kind::Float8) | Kind::MariaDb(mariadb::kind::Kind::Double)
-        )
-    }
 }

@@ -60,11 +60,7 @@ impl Report {
     /// A rule that no value needed is one that nothing shows.
     fn unused(&self) -> Vec<&'static str> {
         let used = super::rules(&self.tables);
-        let unused = self
-            .database
-            .rules()
-            .iter()
-            .filter(|rule| rule.is_always_used() && !used.contains_key(rule));
+        let unused = self.database.rules().iter().filter(|rule| !used.contains_key(rule));
         unused.map(|rule| rule.name()).collect()
     }
 }

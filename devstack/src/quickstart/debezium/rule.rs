@@ -49,8 +49,6 @@ pub enum Rule {
     NoNumber,
     /// NUMERIC without a scale.
     Scale,
-    /// A REAL that became DOUBLE PRECISION.
-    ShortReal,
     /// NULL in a column with a default.
     NullAsDefault,
     /// A column that was renamed.
@@ -82,7 +80,6 @@ pub const POSTGRES: &[Rule] = &[
     Rule::NoBytes,
     Rule::NoNumber,
     Rule::Scale,
-    Rule::ShortReal,
     Rule::NullAsDefault,
     Rule::Renamed,
     Rule::NoConstant,
@@ -105,7 +102,6 @@ pub const MARIADB: &[Rule] = &[
     Rule::Point,
     Rule::Geometry,
     Rule::NoBytes,
-    Rule::ShortReal,
     Rule::NullAsDefault,
     Rule::Renamed,
     Rule::NoConstant,
@@ -140,19 +136,12 @@ impl Rule {
             Rule::NoBytes => "empty bytes are NULL",
             Rule::NoNumber => "NaN in a NUMERIC is NULL",
             Rule::Scale => "a NUMERIC of any scale has no zeros at its end",
-            Rule::ShortReal => "a REAL that became DOUBLE PRECISION",
             Rule::NullAsDefault => "NULL in a column with a default",
             Rule::Renamed => "a renamed column",
             Rule::NoConstant => "a default that is no constant",
             Rule::Dropped => "a dropped column",
             Rule::LeftOut => "multiranges are left out",
         }
-    }
-
-    /// Whether it is needed in every run: what becomes of an old value depends on which loads it comes in.
-    #[must_use]
-    pub fn is_always_used(self) -> bool {
-        self != Rule::ShortReal
     }
 
     /// What the records are called that are set aside by it; none if it sets none aside.
