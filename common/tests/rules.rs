@@ -329,7 +329,7 @@ fn values_without_a_place_in_a_row_are_refused_with_their_column() {
         (
             json!({"type": "string", "connect.name": "io.debezium.time.ZonedTimestamp"}),
             text("infinity"),
-            Reason::TimeText,
+            Reason::Year,
         ),
         (
             json!({"type": "string", "connect.name": "io.debezium.time.Interval"}),
